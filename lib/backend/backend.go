@@ -1,0 +1,108 @@
+// Package backend is the contract between programs and the machines that run them.
+//
+// A Backend makes stores and executors. A Store holds the parameters and states of one model in the backend's memory; all programs of the
+// model share it. An Executor is one operating-system thread with its own team or stream; it compiles plans into Programs and runs
+// them one at a time. Sessions that must not wait for one another have an executor each.
+//
+// Lifetimes: a Program is closed before its Executor and its Store. Close may be called twice. All memory of tensors lies outside the Go heap
+// where the device needs that; no call allocates once a program is compiled, but for errors.
+//
+// Threads: Store and Executor may be used from any goroutine; one Program has one user at a time. Writing a Store while a program that
+// uses it runs is the caller's mistake.
+package backend
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"libdsl/lib/errs"
+	"libdsl/lib/ir"
+	"libdsl/lib/plan"
+)
+
+// Backend runs plans on one kind of device.
+type Backend interface {
+	// Name is "goref", "onednn" or "cuda".
+	Name() string
+	// Bytes is the size in which the backend stores a temporary tensor; plan.Build asks it.
+	Bytes(t *ir.Tensor) int64
+	// NewStore makes zeroed memory for the Param and State tensors of a model. Errors: OutOfMemory, Invalid for a duplicate name.
+	NewStore(tensors []ir.Tensor) (Store, error)
+	// NewExecutor starts a thread. Errors: Device, OutOfMemory.
+	NewExecutor(o Options) (Executor, error)
+}
+
+// Options of an executor.
+type Options struct {
+	Threads int // CPU threads of the team, 0 for all that the process may use
+	// Winograd allows Winograd convolutions where they are faster. Their rounding error is up to ten times direct convolution's
+	// (1e-5 of the output's scale), so training leaves it off.
+	Winograd bool
+}
+
+// Store holds named tensors; float32 ones are read and written as such, in the layout of ir (NHWC, KRSC, row-major).
+type Store interface {
+	Tensors() []ir.Tensor
+	// Write copies src into the tensor. Errors: NotFound, Invalid when the length differs.
+	Write(name string, src []float32) error
+	// Read copies the tensor to dst. Errors as Write.
+	Read(name string, dst []float32) error
+	// WriteInts and ReadInts are for I32 tensors.
+	WriteInts(name string, src []int32) error
+	ReadInts(name string, dst []int32) error
+	Close() error
+}
+
+// Executor compiles and runs programs on its own thread.
+type Executor interface {
+	// Compile binds a plan to a store: every Param and State of the plan must be there with its shape. Errors: Unsupported for a step the backend
+	// cannot run, NotFound or Invalid for the store, OutOfMemory.
+	Compile(p *plan.Plan, s Store) (Program, error)
+	Close() error
+}
+
+// Program is a compiled plan. Run order: Forward, then, in training, Backward, which also updates.
+type Program interface {
+	// Input is the staging memory of an Input tensor, dense, in the host's memory; write it before Forward or Backward.
+	Input(name string) ([]byte, error)
+	// InputF32 is Input of a float32 tensor.
+	InputF32(name string) ([]float32, error)
+	// Output is the value of an Output tensor, dense and in the layout of ir, valid until the next run.
+	Output(name string) ([]float32, error)
+	// Forward runs the Setup phase, if the store changed since the last time, and the Forward phase. Errors: Cancelled, Device. Then the outputs hold nothing
+	// useful and the store is unchanged.
+	Forward(ctx context.Context, a *ir.Args) error
+	// Backward runs the Backward and Update phases. A cancelled one has changed nothing in the store.
+	Backward(ctx context.Context, a *ir.Args) error
+	// Kernels names the kernel that each step uses, for self-reports and checkpoints.
+	Kernels() []string
+	Close() error
+}
+
+var registry = struct {
+	sync.Mutex
+	m map[string]Backend
+}{m: map[string]Backend{}}
+
+// Register adds a backend under its name; a backend's package calls it when it is imported.
+func Register(b Backend) {
+	registry.Lock()
+	defer registry.Unlock()
+	registry.m[b.Name()] = b
+}
+
+// Get returns the backend of that name. Errors: NotFound, listing what there is.
+func Get(name string) (Backend, error) {
+	registry.Lock()
+	defer registry.Unlock()
+	if b, ok := registry.m[name]; ok {
+		return b, nil
+	}
+	var have []string
+	for n := range registry.m {
+		have = append(have, n)
+	}
+	slices.Sort(have)
+	return nil, errs.New(errs.NotFound, "backend: %q is not in this build, which has %v", name, have)
+}

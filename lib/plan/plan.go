@@ -1,0 +1,85 @@
+// Package plan arranges a program for a backend: it fuses steps, drops dead ones and gives every temporary tensor its place in one
+// arena, so that tensors whose lives do not overlap share memory.
+//
+// It knows no backend: how many bytes a tensor takes is asked through Options. A plan is immutable once built.
+package plan
+
+import "libdsl/lib/ir"
+
+// Plan is an arranged program. Offset[t] is the place of Temp tensor t in the arena, and -1 for all others and for temporaries
+// that fusion removed. Two tensors at one offset with a common step are that step computed in place.
+type Plan struct {
+	ir.Program
+	Offset     []int64
+	ArenaBytes int64
+}
+
+// Options are what a plan needs to know of its backend.
+type Options struct {
+	// Bytes is the size that the backend stores a tensor in; nil means dense.
+	Bytes func(t *ir.Tensor) int64
+	// NoFuse keeps every step as it was lowered. Tests compare the two.
+	NoFuse bool
+}
+
+// align is the placing unit of the arena in bytes, a cache line.
+const align = 64
+
+// Build validates the program, fuses and prunes it, and places its temporaries. The program is not changed.
+func Build(p *ir.Program, o Options) (*Plan, error) {
+	if err := p.Validate(); err != nil {
+		return nil, err
+	}
+	steps := make([]ir.Step, len(p.Steps))
+	for i, s := range p.Steps {
+		s.In = append([]ir.TensorID(nil), s.In...)
+		s.Out = append([]ir.TensorID(nil), s.Out...)
+		steps[i] = s
+	}
+	out := &Plan{Program: ir.Program{Tensors: p.Tensors, Steps: prune(p.Tensors, steps)}}
+	if !o.NoFuse {
+		out.Steps = fuse(out.Tensors, out.Steps)
+	}
+	if err := out.Validate(); err != nil {
+		return nil, err
+	}
+	if o.Bytes == nil {
+		o.Bytes = Dense
+	}
+	place(out, o.Bytes)
+	return out, nil
+}
+
+// Dense is the size of a tensor without any padding, in bytes.
+func Dense(t *ir.Tensor) int64 { return int64(t.Shape.Count()) * int64(t.DType.Size()) }
+
+// prune drops steps whose outputs nobody reads and marks single unread outputs None.
+func prune(tensors []ir.Tensor, steps []ir.Step) []ir.Step {
+	read := make([]bool, len(tensors))
+	keep := make([]bool, len(steps))
+	for i := len(steps) - 1; i >= 0; i-- {
+		s := &steps[i]
+		keep[i] = s.Phase == ir.Update
+		for k, id := range s.Out {
+			switch {
+			case id == ir.None:
+			case read[id] || tensors[id].Output:
+				keep[i] = true
+			default:
+				s.Out[k] = ir.None
+			}
+		}
+		if keep[i] {
+			for _, id := range s.In {
+				read[id] = true
+			}
+		}
+	}
+	kept := steps[:0]
+	for i, s := range steps {
+		if keep[i] {
+			kept = append(kept, s)
+		}
+	}
+	return kept
+}
