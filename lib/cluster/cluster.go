@@ -1,0 +1,125 @@
+// Package cluster groups embeddings by K-means and keeps the groups' numbers stable over time.
+//
+// A cluster is a group of images, numbered 0..K-1; -1 stands for an image without one. Results depend on the data and
+// the random stream only, never on the number of threads.
+package cluster
+
+import (
+	"context"
+
+	"libdsl/lib/distance"
+	"libdsl/lib/errs"
+	"libdsl/lib/internal/par"
+	"libdsl/lib/rng"
+)
+
+// N rows, D dimension of a row, K clusters.
+
+// Options of KMeans.
+type Options struct {
+	K        int // clusters, 1 to N
+	Restarts int // seeded starts, the one with the least inertia wins; 0 means 5
+	MaxIter  int // assignments per restart at most; 0 means 100
+	Threads  int // 0: one per core
+}
+
+// Result of KMeans.
+type Result struct {
+	Assignment []int     // [N], the cluster of each row
+	Centres    []float64 // [K, D], the means that Assignment was made with
+	Inertia    float64   // sum of squared distances to the assigned centres
+	Iterations int       // assignments made by the winning restart
+}
+
+// KMeans is Lloyd's algorithm from k-means++ seeds (Arthur and Vassilvitskii 2007) on rows x [N, dim]:
+//
+//	minimise Σ_i ‖x_i − c_assignment(i)‖²
+//
+// A restart ends when an assignment equals the one before. Ties go to the lowest cluster. A cluster that becomes empty
+// takes the row farthest from its centre, the lowest such row, out of a cluster of two or more; it stays empty only when every row
+// coincides with a centre, that is with fewer than K distinct rows. Sums are in float64. The stream is drawn from
+// serially; equal streams and rows give equal results.
+//
+// Errors: errs.Invalid for rows that are empty, not whole or not finite, and for K outside 1..N; errs.Cancelled.
+func KMeans(ctx context.Context, x []float32, dim int, opt Options, stream *rng.Stream) (*Result, error) {
+	if err := distance.CheckRows("cluster", x, dim); err != nil {
+		return nil, err
+	}
+	n := len(x) / dim
+	if opt.K < 1 || opt.K > n {
+		return nil, errs.New(errs.Invalid, "cluster: K: got %d clusters for %d rows, want 1 to %d", opt.K, n, n)
+	}
+	if opt.Restarts < 0 || opt.MaxIter < 0 {
+		return nil, errs.New(errs.Invalid, "cluster: restarts and iterations: got %d and %d, want 0 or more", opt.Restarts, opt.MaxIter)
+	}
+	if opt.Restarts == 0 {
+		opt.Restarts = 5
+	}
+	if opt.MaxIter == 0 {
+		opt.MaxIter = 100
+	}
+	l := newLloyd(ctx, x, dim, opt)
+	var best *Result
+	for range opt.Restarts {
+		r, err := l.run(stream)
+		if err != nil {
+			return nil, err
+		}
+		if best == nil || r.Inertia < best.Inertia {
+			best = r
+		}
+	}
+	return best, nil
+}
+
+// rowsPerPiece is the number of rows a worker takes at a time: their float64 copy stays in the second-level cache.
+const rowsPerPiece = 64
+
+// lloyd holds what the restarts share.
+type lloyd struct {
+	ctx     context.Context
+	x       []float32 // [N, D]
+	n, dim  int
+	opt     Options
+	norms   []float64   // [N], squared lengths of the rows
+	near    []float64   // [N], squared distance to the assigned (or nearest seed) centre
+	assign  []int       // [N]
+	before  []int       // [N], the assignment before
+	counts  []int       // [K]
+	centres []float64   // [K, D]
+	cnorms  []float64   // [K], squared lengths of the centres
+	scratch [][]float64 // per worker: rows in float64, then their products with the centres
+}
+
+func newLloyd(ctx context.Context, x []float32, dim int, opt Options) *lloyd {
+	n := len(x) / dim
+	l := &lloyd{ctx: ctx, x: x, n: n, dim: dim, opt: opt, norms: make([]float64, n), near: make([]float64, n),
+		assign: make([]int, n), before: make([]int, n), counts: make([]int, opt.K),
+		centres: make([]float64, opt.K*dim), cnorms: make([]float64, opt.K),
+		scratch: make([][]float64, par.Threads(opt.Threads))}
+	for w := range l.scratch {
+		l.scratch[w] = make([]float64, rowsPerPiece*(dim+opt.K))
+	}
+	for i := range n {
+		for _, v := range x[i*dim : (i+1)*dim] {
+			l.norms[i] += float64(v) * float64(v)
+		}
+	}
+	return l
+}
+
+// products calls use for each row with its inner products with the centres [from, to).
+func (l *lloyd) products(from, to int, use func(row int, dots []float64)) error {
+	k := to - from
+	return par.For(l.ctx, l.n, rowsPerPiece, l.opt.Threads, func(worker, lo, hi int) {
+		rows := l.scratch[worker][:(hi-lo)*l.dim]
+		dots := l.scratch[worker][len(rows) : len(rows)+(hi-lo)*k]
+		for i, v := range l.x[lo*l.dim : hi*l.dim] {
+			rows[i] = float64(v)
+		}
+		distance.Dots(rows, l.centres[from*l.dim:to*l.dim], l.dim, dots, k)
+		for i := lo; i < hi; i++ {
+			use(i, dots[(i-lo)*k:(i-lo+1)*k])
+		}
+	})
+}

@@ -1,0 +1,41 @@
+// Package loss holds the losses that train an embedding, with their gradients by hand.
+//
+// A loss sees one batch on the host: rows, labels, and nothing of learners or the network. Sums are in float64.
+// Buffers are reused: after the first batch of a size nothing is allocated.
+package loss
+
+import (
+	"libdsl/lib/distance"
+	"libdsl/lib/errs"
+)
+
+// B batch, D dimension of a row.
+
+// Loss is a loss function of a batch. An implementation has one user at a time.
+type Loss interface {
+	// Name is the loss's name in options, logs and checkpoints.
+	Name() string
+	// Compute returns the loss of rows x [B, dim] with labels [B], overwrites grad [B, dim] with ∂loss/∂x, and says
+	// how many terms the loss is the mean of; 0 terms mean loss 0 and a zero gradient.
+	// Errors: errs.Invalid when the shapes disagree, a label is out of range or a row is not finite; grad is then unspecified.
+	Compute(x []float32, dim int, labels []int64, grad []float32) (value float64, terms int, err error)
+}
+
+// check tests the shapes and values that every loss asks for.
+func check(who string, x []float32, dim int, labels []int64, grad []float32) error {
+	if err := distance.CheckRows(who, x, dim); err != nil {
+		return err
+	}
+	if len(labels) != len(x)/dim {
+		return errs.New(errs.Invalid, "%s: labels: got %d, want %d, one for each row", who, len(labels), len(x)/dim)
+	}
+	if len(grad) != len(x) {
+		return errs.New(errs.Invalid, "%s: gradient: got [%d], want [%d, %d] = %d numbers", who, len(grad), len(x)/dim, dim, len(x))
+	}
+	for i, l := range labels {
+		if l < 0 {
+			return errs.New(errs.Invalid, "%s: label %d: got %d, want 0 or more", who, i, l)
+		}
+	}
+	return nil
+}
