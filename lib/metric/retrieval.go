@@ -1,0 +1,224 @@
+package metric
+
+import (
+	"context"
+	"math"
+
+	"libdsl/lib/distance"
+	"libdsl/lib/errs"
+	"libdsl/lib/internal/par"
+)
+
+// N images, D embedding dimension, R the number of relevant images of a query.
+
+// Ks are the k of recall@k.
+var Ks = [4]int{1, 2, 4, 8}
+
+// Scores of retrieval, each in [0, 1].
+type Scores struct {
+	RecallAtK  [4]float64 // for the k of Ks: share of queries with the label among the k nearest
+	RPrecision float64    // share of relevant images among the R nearest
+	MAPAtR     float64    // mean over the ranks i ≤ R of (image i is relevant)·(precision at i), summed, divided by R
+}
+
+// Averages of the scores of one way to exclude.
+type Averages struct {
+	Micro   Scores // mean over queries
+	Macro   Scores // mean over classes of the mean over the class's queries
+	Queries int    // queries averaged
+	Dropped int    // queries left without any relevant image, in no average
+}
+
+// Retrieval holds the scores of a whole set of images that query each other.
+type Retrieval struct {
+	SelfExcluded  Averages
+	GroupExcluded *Averages // also without the query's whole group; nil without groups
+}
+
+// queriesPerPiece is the number of queries that share one pass over the gallery; a worker needs 4·N·queriesPerPiece bytes.
+const queriesPerPiece = 16
+
+// Retrieve lets each row of x [N, dim] query all others by Euclidean distance and scores the ranking by labels [N].
+// The query itself is excluded; with groups [N] (patient, lesion, study; negative: none), every score is also given with
+// the query's whole group excluded. Ties go to the lowest index.
+//
+// Distances are ranked in float32: rows of unit length nearer to each other than about 1e-3 may swap.
+// Memory is O(N·queriesPerPiece) per thread. The result does not depend on threads (0: one per core).
+// Errors: errs.Invalid for shapes that disagree, no row, or a row that is not finite; errs.Cancelled.
+// Sources: R-precision and MAP@R as in Musgrave, Belongie and Lim, ECCV 2020.
+func Retrieve(ctx context.Context, x []float32, dim int, labels, groups []int64, threads int) (*Retrieval, error) {
+	if err := distance.CheckRows("metric: retrieval", x, dim); err != nil {
+		return nil, err
+	}
+	n := len(x) / dim
+	if len(labels) != n || groups != nil && len(groups) != n {
+		return nil, errs.New(errs.Invalid, "metric: retrieval: got %d labels and %d groups, want %d labels and as many groups or none",
+			len(labels), len(groups), n)
+	}
+	s := newSearch(x, dim, labels, groups, par.Threads(threads))
+	for i, h := range s.half {
+		if !(h < 1e37) { // the scores must stay below float32's 3.4e38
+			return nil, errs.New(errs.Invalid, "metric: retrieval: row %d: got length %.3g, want less than 4e18", i, math.Sqrt(2*float64(h)))
+		}
+	}
+	err := par.For(ctx, n, queriesPerPiece, threads, func(worker, lo, hi int) { s.queries(&s.scratch[worker], lo, hi) })
+	if err != nil {
+		return nil, err
+	}
+	out := &Retrieval{SelfExcluded: average(s.self, labels)}
+	if groups != nil {
+		a := average(s.group, labels)
+		out.GroupExcluded = &a
+	}
+	return out, nil
+}
+
+// search is one retrieval under way.
+type search struct {
+	x              []float32
+	n, dim         int
+	labels, groups []int64
+	half           []float32 // [N], half the squared lengths: ⟨q, x⟩ − ‖x‖²/2 ranks as −‖q − x‖ does
+	self, group    []outcome // [N], one per query
+	scratch        []scratch
+}
+
+// outcome is one query's scores; relevant = 0 drops it.
+type outcome struct {
+	relevant int
+	scores   Scores
+}
+
+// scratch is one worker's memory.
+type scratch struct {
+	dots []float32 // [queriesPerPiece, N]
+	sort ranking
+}
+
+func newSearch(x []float32, dim int, labels, groups []int64, workers int) *search {
+	n := len(x) / dim
+	s := &search{x: x, n: n, dim: dim, labels: labels, groups: groups, half: make([]float32, n),
+		self: make([]outcome, n), scratch: make([]scratch, workers)}
+	for i := range n {
+		row := x[i*dim : (i+1)*dim]
+		distance.Dots(row, row, dim, s.half[i:i+1], 1)
+		s.half[i] /= 2
+	}
+	if groups != nil {
+		s.group = make([]outcome, n)
+	}
+	return s
+}
+
+// galleryTile is the number of gallery rows that stay in the cache while a piece's queries pass over them.
+const galleryTile = 128
+
+// queries ranks and scores the queries lo..hi-1.
+func (s *search) queries(w *scratch, lo, hi int) {
+	w.dots = distance.Resize(w.dots, queriesPerPiece*s.n)
+	for g := 0; g < s.n; g += galleryTile {
+		end := min(g+galleryTile, s.n)
+		distance.Dots(s.x[lo*s.dim:hi*s.dim], s.x[g*s.dim:end*s.dim], s.dim, w.dots[g:], s.n)
+	}
+	for q := lo; q < hi; q++ {
+		score := w.dots[(q-lo)*s.n : (q-lo+1)*s.n]
+		for i, h := range s.half {
+			score[i] -= h
+		}
+		order := w.sort.descending(score)
+		s.self[q] = s.judge(order, q, false)
+		if s.groups != nil {
+			s.group[q] = s.judge(order, q, true)
+		}
+	}
+}
+
+// judge walks down a ranking of all images and scores it for query q.
+func (s *search) judge(order []uint32, q int, wholeGroup bool) outcome {
+	label := s.labels[q]
+	excluded := func(i int) bool {
+		return i == q || wholeGroup && s.groups[q] >= 0 && s.groups[i] == s.groups[q]
+	}
+	var o outcome
+	for i, l := range s.labels {
+		if l == label && !excluded(i) {
+			o.relevant++
+		}
+	}
+	if o.relevant == 0 {
+		return o
+	}
+	rank, hits, first := 0, 0, 0
+	var precision float64
+	for _, id := range order {
+		i := int(id)
+		if excluded(i) {
+			continue
+		}
+		if rank++; rank > o.relevant && first > 0 {
+			break
+		}
+		if s.labels[i] != label {
+			continue
+		}
+		if first == 0 {
+			first = rank
+		}
+		if rank <= o.relevant {
+			hits++
+			precision += float64(hits) / float64(rank)
+		}
+	}
+	for j, k := range Ks {
+		if first <= k {
+			o.scores.RecallAtK[j] = 1
+		}
+	}
+	o.scores.RPrecision = float64(hits) / float64(o.relevant)
+	o.scores.MAPAtR = precision / float64(o.relevant)
+	return o
+}
+
+// average takes the means over queries and over classes. Without any query all scores are 0.
+func average(outcomes []outcome, labels []int64) Averages {
+	ids, counts := number(labels)
+	byClass := make([]Scores, len(counts))
+	clear(counts)
+	var a Averages
+	for q, o := range outcomes {
+		if o.relevant == 0 {
+			a.Dropped++
+			continue
+		}
+		a.Queries++
+		counts[ids[q]]++
+		a.Micro.add(o.scores, 1)
+		byClass[ids[q]].add(o.scores, 1)
+	}
+	classes := 0
+	for c, count := range counts {
+		if count > 0 {
+			classes++
+			a.Macro.add(byClass[c], 1/float64(count))
+		}
+	}
+	if classes > 0 {
+		a.Micro = a.Micro.times(1 / float64(a.Queries))
+		a.Macro = a.Macro.times(1 / float64(classes))
+	}
+	return a
+}
+
+// add adds w times t.
+func (s *Scores) add(t Scores, w float64) {
+	for j := range s.RecallAtK {
+		s.RecallAtK[j] += w * t.RecallAtK[j]
+	}
+	s.RPrecision += w * t.RPrecision
+	s.MAPAtR += w * t.MAPAtR
+}
+
+func (s Scores) times(w float64) (out Scores) {
+	out.add(s, w)
+	return out
+}
