@@ -1,0 +1,327 @@
+/*
+ * libdsl: attention-based dynamic subspace metric learning for medical images. For research, not a medical device.
+ *
+ * Status     Functions that can fail return an int32_t, DSL_STATUS_OK or one of the numbers below, which never change.
+ *            dsl_last_error_message() then says what was wrong, in words, for the calling thread.
+ * Handles    dsl_model, dsl_session, ... are opaque. Every one is freed by its own dsl_..._free, once, in any order; NULL
+ *            is allowed. What a handle needs stays alive inside, so a model may be freed before its sessions. A freed or
+ *            foreign handle is DSL_STATUS_INVALID. After an internal error a handle is poisoned: free it.
+ * Outputs    Memory belongs to the caller. Lengths count elements (floats, chars), not bytes, unless the name says so. A
+ *            buffer that is too small is DSL_STATUS_BUFFER_TOO_SMALL and nothing is written to it. A failed call writes
+ *            nothing but *out = NULL for handles.
+ * Structs    The first member is struct_size; set it by DSL_INIT or by hand, with every other byte 0. Zero, NULL and 0.0 mean
+ *            the default. Later versions append members; a library that does not know a member that is set says
+ *            DSL_STATUS_ABI_MISMATCH.
+ * Strings    UTF-8, ending in NUL. Messages name files by their base name only, since paths can carry patient names.
+ * Threads    Models and images never change and may be shared. A session, a dataset: one call at a time (further calls wait).
+ *            Callbacks run on the thread that made the call. dsl_cancel_token_cancel is safe from any thread and from a signal
+ *            handler; no other function is safe in one.
+ * fork()     A child of fork() cannot use the library: every call returns DSL_STATUS_FORKED. Use spawn or forkserver.
+ * Unloading  The library stays loaded; dlclose has no effect. Signal handlers of the host need SA_ONSTACK.
+ *
+ * C99, and C++11 or later.
+ */
+#ifndef DSL_H
+#define DSL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define DSL_API __attribute__((visibility("default")))
+#define DSL_CHECKED __attribute__((visibility("default"), warn_unused_result))
+#else
+#define DSL_API
+#define DSL_CHECKED
+#endif
+
+#define DSL_ABI_VERSION 1
+#define DSL_VERSION_STRING "0.1.0"
+
+/* ---- status ---------------------------------------------------------------------------------------------------- */
+
+#define DSL_STATUS_OK 0
+#define DSL_STATUS_INVALID 1          /* an argument, or what a file asks for, makes no sense */
+#define DSL_STATUS_NOT_FOUND 2        /* no such file, class, split */
+#define DSL_STATUS_CORRUPT 3          /* a damaged file */
+#define DSL_STATUS_UNSUPPORTED 4      /* sound, but not in this version or build */
+#define DSL_STATUS_DEVICE 5           /* the device failed or is not there */
+#define DSL_STATUS_OUT_OF_MEMORY 6
+#define DSL_STATUS_CANCELLED 7        /* by a token or a progress callback */
+#define DSL_STATUS_IO 8               /* reading or writing failed */
+#define DSL_STATUS_BUFFER_TOO_SMALL 9
+#define DSL_STATUS_FORKED 10          /* called in a child of fork() */
+#define DSL_STATUS_POISONED 11        /* an earlier call on this handle failed inside the library */
+#define DSL_STATUS_ABI_MISMATCH 12    /* the caller was built for a newer header */
+#define DSL_STATUS_INTERNAL 13        /* a defect of libdsl: please report it */
+
+/* The name of a status, such as "invalid argument". Never NULL. Works everywhere, after fork() too. */
+DSL_API const char *dsl_status_name(int32_t status);
+
+/* What was wrong in the calling thread's last call that returned a status; "" after a success. Never NULL. Valid until
+ * the thread's next call that returns a status. */
+DSL_API const char *dsl_last_error_message(void);
+
+/* ---- library --------------------------------------------------------------------------------------------------- */
+
+/* DSL_ABI_VERSION and DSL_VERSION_STRING of the library that is loaded. A caller checks the first before all else. */
+DSL_API int32_t dsl_abi_version(void);
+DSL_API const char *dsl_version_string(void);
+
+/* CPU threads for all that is started from now on and gives no number itself; 0 means one for each core that the process
+ * may use, which is also the start. The environment (OMP_NUM_THREADS, GOMAXPROCS) is not read later than the load. */
+DSL_CHECKED int32_t dsl_set_num_threads(int32_t num_threads);
+
+/* Handles that are alive, of all kinds. 0 after a program has freed what it made. */
+DSL_API int64_t dsl_live_handles(void);
+
+/* Sets up an options struct: DSL_INIT(&options). */
+#define DSL_INIT(pointer) dsl_struct_init((pointer), sizeof(*(pointer)))
+
+/* Zeroes size_bytes at a struct and writes struct_size. */
+DSL_API void dsl_struct_init(void *out_struct, size_t size_bytes);
+
+/* ---- cancelling ------------------------------------------------------------------------------------------------ */
+
+/* A token stops the long calls that it was given to, within 100 ms or so; they return DSL_STATUS_CANCELLED. It stays
+ * cancelled. NULL stands for "never". 4096 tokens can be alive at once. */
+typedef struct dsl_cancel_token dsl_cancel_token;
+
+DSL_CHECKED int32_t dsl_cancel_token_create(dsl_cancel_token **out_token);
+DSL_API void dsl_cancel_token_cancel(dsl_cancel_token *token);
+DSL_API void dsl_cancel_token_free(dsl_cancel_token *token);
+
+/* ---- images ---------------------------------------------------------------------------------------------------- */
+
+typedef struct dsl_image dsl_image;
+
+#define DSL_DTYPE_U8 0
+#define DSL_DTYPE_U16 1
+#define DSL_DTYPE_F32 2
+
+/* A picture in the caller's memory: height rows of width pixels of 1 (gray) or 3 (R, G, B) interleaved channels. */
+typedef struct dsl_array {
+    uint32_t struct_size;
+    int32_t dtype;            /* DSL_DTYPE_... */
+    const void *data;         /* first row first */
+    size_t data_size_bytes;   /* what may be read from data on */
+    int64_t row_stride_bytes; /* from one row to the next; 0 means rows without gaps */
+    int32_t height;
+    int32_t width;
+    int32_t channels;         /* 1 or 3 */
+    float window_low;         /* this value becomes black and */
+    float window_high;        /* this one white; both 0 mean 0..255 for U8, 0..65535 for U16, 0..1 for F32 */
+    int32_t reserved;         /* 0 */
+} dsl_array;
+
+/* Reads a JPEG or PNG file, told apart by content. EXIF orientation is applied. Errors: NOT_FOUND, IO, CORRUPT, UNSUPPORTED
+ * for other formats, INVALID above 100 megapixels. */
+DSL_CHECKED int32_t dsl_image_load_file(const char *path, dsl_image **out_image);
+
+/* Copies an array. Errors: INVALID for a shape, stride or window without sense, and for NaN. */
+DSL_CHECKED int32_t dsl_image_from_array(const dsl_array *array, dsl_image **out_image);
+
+/* The size of the original: a file's own pixel grid, before EXIF orientation. Heatmaps have this geometry. */
+DSL_CHECKED int32_t dsl_image_size(const dsl_image *image, int32_t *out_height, int32_t *out_width);
+
+DSL_API void dsl_image_free(dsl_image *image);
+
+/* ---- datasets -------------------------------------------------------------------------------------------------- */
+
+/* Labelled images: a list of files, or images in memory. */
+typedef struct dsl_dataset dsl_dataset;
+
+/* Opens a manifest (a CSV file with the columns path,label[,class_name][,mask][,split][,group], paths relative to it) or a
+ * folder with one subfolder of images per class. Image files are read when they are needed. */
+DSL_CHECKED int32_t dsl_dataset_open(const char *path, dsl_dataset **out_dataset);
+
+/* An empty dataset, filled by dsl_dataset_add. */
+DSL_CHECKED int32_t dsl_dataset_create(dsl_dataset **out_dataset);
+
+/* Adds an image, which may be freed afterwards. label >= 0. split: "train", "val", "test", or NULL for "train". group (patient,
+ * lesion, study): images of one group never part between training and validation; NULL for none. */
+DSL_CHECKED int32_t dsl_dataset_add(dsl_dataset *dataset, const dsl_image *image, int64_t label, const char *split,
+                                    const char *group);
+
+/* Names the class of a label. */
+DSL_CHECKED int32_t dsl_dataset_set_class_name(dsl_dataset *dataset, int64_t label, const char *name);
+
+/* How many images a split has; NULL or "" for all of them. */
+DSL_CHECKED int32_t dsl_dataset_size(const dsl_dataset *dataset, const char *split, int64_t *out_num_images);
+
+DSL_API void dsl_dataset_free(dsl_dataset *dataset);
+
+/* ---- models ---------------------------------------------------------------------------------------------------- */
+
+typedef struct dsl_model dsl_model;
+
+/* Reads and verifies a .dsl file. Errors: NOT_FOUND, IO, CORRUPT, UNSUPPORTED for a newer format. */
+DSL_CHECKED int32_t dsl_model_load(const char *path, dsl_model **out_model);
+
+/* Writes the model so that a crash leaves either the old file or the new one. Training state is not kept. */
+DSL_CHECKED int32_t dsl_model_save(const dsl_model *model, const char *path);
+
+/* D, the width of an embedding; K, the number of learners; the side in pixels of what the network looks at. */
+DSL_CHECKED int32_t dsl_model_embedding_dim(const dsl_model *model, int32_t *out_embedding_dim);
+DSL_CHECKED int32_t dsl_model_num_learners(const dsl_model *model, int32_t *out_num_learners);
+DSL_CHECKED int32_t dsl_model_input_size(const dsl_model *model, int32_t *out_input_size);
+
+/* What the model is, as JSON: architecture, classes, learners, preprocessing, card. *out_needed (may be NULL) gets the length with
+ * the final NUL; text may be NULL when capacity is 0. */
+DSL_CHECKED int32_t dsl_model_info(const dsl_model *model, char *out_text, size_t capacity, size_t *out_needed);
+
+DSL_API void dsl_model_free(dsl_model *model);
+
+/* ---- results --------------------------------------------------------------------------------------------------- */
+
+/* What a training or an evaluation found. */
+typedef struct dsl_report dsl_report;
+
+/* The report as JSON; sizes as in dsl_model_info. */
+DSL_CHECKED int32_t dsl_report_json(const dsl_report *report, char *out_text, size_t capacity, size_t *out_needed);
+
+DSL_API void dsl_report_free(dsl_report *report);
+
+/* ---- sessions -------------------------------------------------------------------------------------------------- */
+
+/* Runs a model on a device. Sessions on one model share its weights and do not wait for each other. */
+typedef struct dsl_session dsl_session;
+
+typedef struct dsl_session_options {
+    uint32_t struct_size;
+    int32_t threads;         /* CPU threads; 0: as dsl_set_num_threads says */
+    const char *device;      /* "auto" (default), "cpu", "cuda", "cuda:1" */
+    int32_t batch_invariant; /* 1: an embedding does not depend in one bit on the images beside it; 0: to about 1e-5 */
+    int32_t reserved;        /* 0 */
+} dsl_session_options;
+
+/* options may be NULL. Errors: DEVICE or UNSUPPORTED when the device is not there, with the reason. */
+DSL_CHECKED int32_t dsl_session_create(const dsl_model *model, const dsl_session_options *options,
+                                       dsl_session **out_session);
+
+/* Embeds images: row i of out_embeddings [num_images, D] is the embedding of image i, of unit length; its learners' parts are
+ * unit vectors divided by sqrt(K). capacity >= num_images * D floats. */
+DSL_CHECKED int32_t dsl_session_embed(dsl_session *session, const dsl_image *const *images, size_t num_images,
+                                      const dsl_cancel_token *cancel, float *out_embeddings, size_t capacity);
+
+/* The same for image files, which are decoded on several threads, a few at a time. */
+DSL_CHECKED int32_t dsl_session_embed_files(dsl_session *session, const char *const *paths, size_t num_paths,
+                                            const dsl_cancel_token *cancel, float *out_embeddings, size_t capacity);
+
+/* The size of the attention map's own grid for an image: the whole image, its shorter side at the model's input size. */
+DSL_CHECKED int32_t dsl_session_grid_size(dsl_session *session, const dsl_image *image, int32_t *out_height,
+                                          int32_t *out_width);
+
+/* Where the network looks: attention in [0, 1]. out_grid [grid height, grid width] gets the raw grid; out_heatmap [height, width]
+ * of dsl_image_size gets it spread bilinearly over the original's pixels. Either may be NULL with capacity 0. Errors: UNSUPPORTED for
+ * a model without attention. */
+DSL_CHECKED int32_t dsl_session_heatmap(dsl_session *session, const dsl_image *image, const dsl_cancel_token *cancel,
+                                        float *out_grid, size_t grid_capacity, float *out_heatmap,
+                                        size_t heatmap_capacity);
+
+/* Why two images are similar. With e = W * mean(F') + b linear in the feature map F', the cosine of two embeddings is exactly
+ *     sum over positions p of <W F'_a(p), e_b> / (H' W' |e_a| |e_b|)  +  <b, e_b> / (|e_a| |e_b|)
+ * that is sum(map of a) + bias_a, and likewise sum(map of b) + bias_b. The maps are signed. Both images enter whole, not cropped
+ * as for dsl_session_embed. The sums hold for the grids to float32 rounding, and for the maps in the originals' pixels as well. */
+typedef struct dsl_explanation {
+    uint32_t struct_size;
+    int32_t learner;       /* in: 0..K-1 restricts the sums to this learner's subspace; DSL_LEARNER_ALL for the whole */
+    float *grid_a;         /* in: NULL, or room for the grid of a (dsl_session_grid_size) */
+    float *grid_b;
+    float *map_a;          /* in: NULL, or room for [height, width] of a (dsl_image_size) */
+    float *map_b;
+    size_t grid_a_capacity;
+    size_t grid_b_capacity;
+    size_t map_a_capacity;
+    size_t map_b_capacity;
+    double similarity;     /* out: the cosine similarity, in [-1, 1] */
+    double bias_a;         /* out */
+    double bias_b;         /* out */
+} dsl_explanation;
+
+#define DSL_LEARNER_ALL (-1)
+
+DSL_CHECKED int32_t dsl_session_explain_pair(dsl_session *session, const dsl_image *a, const dsl_image *b,
+                                             const dsl_cancel_token *cancel, dsl_explanation *explanation);
+
+/* Scores the model on a split ("test", ...; NULL or "" for all images): clustering (NMI, AMI) and retrieval (recall at 1, 2, 4, 8)
+ * over queries (micro) and over classes (macro), and with the query's whole group excluded where the dataset has groups. */
+DSL_CHECKED int32_t dsl_session_evaluate(dsl_session *session, const dsl_dataset *dataset, const char *split,
+                                         const dsl_cancel_token *cancel, dsl_report **out_report);
+
+DSL_API void dsl_session_free(dsl_session *session);
+
+/* ---- training -------------------------------------------------------------------------------------------------- */
+
+#define DSL_STAGE_PREPARE 0  /* checking the images, building the network */
+#define DSL_STAGE_WARMUP 1   /* training before the learners */
+#define DSL_STAGE_LEARN 2    /* training the learners */
+#define DSL_STAGE_FINETUNE 3 /* training the whole embedding */
+#define DSL_STAGE_DONE 4
+
+#define DSL_EVENT_STEP 0     /* an optimiser step is done */
+#define DSL_EVENT_VALIDATED 1
+#define DSL_EVENT_GREW 2     /* a learner was added */
+#define DSL_EVENT_NOTE 3     /* message holds something to know, such as a skipped image */
+
+/* What a progress callback sees; it and message are valid during the call only. Check struct_size before members that a later header
+ * adds. */
+typedef struct dsl_progress {
+    uint32_t struct_size;
+    int32_t stage;       /* DSL_STAGE_... */
+    int32_t event;       /* DSL_EVENT_... */
+    int32_t epoch;       /* from 0 */
+    int32_t num_epochs;
+    int32_t num_learners;
+    int64_t step;        /* optimiser steps done */
+    int64_t num_steps;   /* expected in all; 0 while unknown */
+    double loss;         /* of the last step; NaN when there is none */
+    double nmi;          /* of the last validation, in [0, 1]; NaN when there is none */
+    double recall_at_1;  /* the same */
+    double elapsed_s;
+    const char *message; /* NULL, or text for a person */
+} dsl_progress;
+
+/* Anything but 0 cancels. */
+typedef int32_t (*dsl_progress_fn)(const dsl_progress *progress, void *user);
+
+typedef struct dsl_train_options {
+    uint32_t struct_size;
+    int32_t learners;         /* 0: dynamic, grow as needed; K >= 1: so many from the start */
+    const char *out_path;     /* required: gets the best model; the last one goes beside it, NAME.last.dsl for NAME.dsl */
+    const char *log_path;     /* NULL, or a file that gets one JSON line per validation and growth */
+    const char *backbone;     /* "resnet18" (default), "resnet34", "resnet50" */
+    const char *stem;         /* "standard" (default: stride 16 in all), "small" (stride 8) */
+    const char *attention;    /* "gate" (default), "none" */
+    const char *profile;      /* "scratch" (default), "paper" */
+    const char *device;       /* as in dsl_session_options */
+    int32_t embedding_dim;    /* default 128 */
+    int32_t input_size;       /* pixels, default 224 */
+    int32_t epochs;           /* default: the profile's */
+    int32_t batch_size;       /* default: the profile's */
+    int32_t images_per_class; /* in a batch; default 8 */
+    int32_t threads;
+    int32_t skip_unreadable;  /* 1: leave unreadable images out and report them; 0: stop before training */
+    int32_t reserved;         /* 0 */
+    int64_t steps;            /* > 0: so many optimiser steps instead of epochs */
+    uint64_t seed;
+    double learning_rate;     /* default: the profile's */
+    double validation_share;  /* of the training images, when the dataset has no "val" split; default 0.1 */
+    dsl_progress_fn progress; /* NULL, or called on the thread that called dsl_train */
+    void *progress_user;
+} dsl_train_options;
+
+/* Trains on the dataset's "train" images, validates on "val", never looks at "test". Cancelling leaves the last model, complete as of
+ * the last whole step, if training had begun, and returns CANCELLED. out_report (may be NULL) gets scores, growths and times. */
+DSL_CHECKED int32_t dsl_train(const dsl_dataset *dataset, const dsl_train_options *options,
+                              const dsl_cancel_token *cancel, dsl_report **out_report);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* DSL_H */
