@@ -36,8 +36,8 @@ func (m *Matrix) Compute(x []float32, dim int) error {
 	for i, v := range x {
 		m.rows[i] = float64(v)
 	}
-	for i := 0; i < n; i += 4 { // the four rows' products with themselves and all later rows
-		Dots(m.rows[i*dim:min(i+4, n)*dim], m.rows[i*dim:], dim, m.d[i*n+i:], n)
+	for i := 0; i < n; i += 3 { // the products of three rows with themselves and all later rows
+		Dots(m.rows[i*dim:min(i+3, n)*dim], m.rows[i*dim:], dim, m.d[i*n+i:], n)
 	}
 	m.n, m.dim = n, dim
 	m.finish()

@@ -35,8 +35,8 @@ type Retrieval struct {
 	GroupExcluded *Averages // also without the query's whole group; nil without groups
 }
 
-// queriesPerPiece is the number of queries that share one pass over the gallery; a worker needs 4·N·queriesPerPiece bytes.
-const queriesPerPiece = 16
+// queriesPerPiece is the number of queries that share one pass over the gallery, a multiple of the kernel's three; a worker needs 4·N·queriesPerPiece bytes.
+const queriesPerPiece = 15
 
 // Retrieve lets each row of x [N, dim] query all others by Euclidean distance and scores the ranking by labels [N].
 // The query itself is excluded; with groups [N] (patient, lesion, study; negative: none), every score is also given with
