@@ -1,0 +1,135 @@
+package model
+
+import (
+	"context"
+	"sync"
+
+	"libdsl/lib/backend"
+	"libdsl/lib/errs"
+	"libdsl/lib/learner"
+)
+
+// Model is a trained network, immutable: its sessions share the weights.
+type Model struct {
+	Arch       Arch
+	InputSize  int // pixels of a side that it was trained with
+	ClassNames []string
+	Learners   *learner.Set
+	Weights    Weights
+
+	mu     sync.Mutex
+	stores map[string]backend.Store // by backend
+}
+
+// Check tests the whole model: architecture, weights, learners. Errors: Corrupt or Invalid, naming what is wrong.
+func (m *Model) Check() error {
+	if err := m.Arch.Check(); err != nil {
+		return err
+	}
+	if m.InputSize < 8 || m.InputSize > 4096 {
+		return errs.New(errs.Corrupt, "model: input_size: got %d, want 8 to 4096", m.InputSize)
+	}
+	if m.Learners == nil || m.Learners.Dim() != m.Arch.EmbeddingDim {
+		return errs.New(errs.Corrupt, "model: the learners do not partition the %d embedding neurons", m.Arch.EmbeddingDim)
+	}
+	return m.Weights.Check(m.Arch)
+}
+
+// store returns the model's weights in a backend's memory, written there once.
+func (m *Model) store(be backend.Backend) (backend.Store, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if s := m.stores[be.Name()]; s != nil {
+		return s, nil
+	}
+	tensors, err := Tensors(m.Arch, false)
+	if err != nil {
+		return nil, err
+	}
+	s, err := be.NewStore(tensors)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.Weights.WriteTo(s); err != nil {
+		s.Close()
+		return nil, err
+	}
+	if m.stores == nil {
+		m.stores = map[string]backend.Store{}
+	}
+	m.stores[be.Name()] = s
+	return s, nil
+}
+
+// Close frees what the backends hold, after all sessions are closed.
+func (m *Model) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var first error
+	for _, s := range m.stores {
+		if err := s.Close(); err != nil && first == nil {
+			first = err
+		}
+	}
+	m.stores = nil
+	return first
+}
+
+// Session computes with a model on an executor of its own. One goroutine uses it at a time.
+type Session struct {
+	Model  *Model
+	runner *Runner
+}
+
+// NewSession starts an executor; see NewRunner for invariant.
+func (m *Model) NewSession(be backend.Backend, o backend.Options, invariant bool) (*Session, error) {
+	s, err := m.store(be)
+	if err != nil {
+		return nil, err
+	}
+	r, err := NewRunner(m.Arch, be, s, o, invariant)
+	if err != nil {
+		return nil, err
+	}
+	return &Session{m, r}, nil
+}
+
+// Close ends the executor.
+func (s *Session) Close() error { return s.runner.Close() }
+
+// Embed writes the embeddings of n images of InputSize×InputSize pixels to out [n,D]: unit rows, each learner's part of length 1/√K. fill
+// writes the pixels of images first..first+count-1, [count,H,W,3]. Errors: Invalid for out, those of fill, Cancelled, Device.
+func (s *Session) Embed(ctx context.Context, n int, fill func(first, count int, pixels []byte) error, out []float32) error {
+	d := s.Model.Arch.EmbeddingDim
+	if len(out) != n*d {
+		return errs.New(errs.Invalid, "model: embed: got room for %d numbers, want [%d, %d]", len(out), n, d)
+	}
+	size := s.Model.InputSize
+	return s.runner.Run(ctx, Embed, n, size, size, fill, func(r *Result) error {
+		return s.Model.Learners.Embed(r.Embedding, out[r.First*d:(r.First+r.Count)*d])
+	})
+}
+
+// Attention computes the attention map of one image of height×width pixels into grid [H',W'] (see Grid), values in [0, 1]. Errors: Unsupported for a
+// network without attention, Invalid for the size of grid.
+func (s *Session) Attention(ctx context.Context, pixels []byte, height, width int, grid []float32) error {
+	if s.Model.Arch.Attention != Gate {
+		return errs.New(errs.Unsupported, "model: heatmap: this network was trained without attention")
+	}
+	gh, gw := Grid(s.Model.Arch.Stem, height, width)
+	if len(grid) != gh*gw || len(pixels) != height*width*3 {
+		return errs.New(errs.Invalid, "model: heatmap: got %d pixels and room for %d numbers, want [%d, %d, 3] and [%d, %d]",
+			len(pixels), len(grid), height, width, gh, gw)
+	}
+	return s.runner.Run(ctx, Embed, 1, height, width, copyPixels(pixels), func(r *Result) error {
+		copy(grid, r.Attention)
+		return nil
+	})
+}
+
+func copyPixels(src []byte) func(int, int, []byte) error {
+	return func(_, _ int, dst []byte) error {
+		copy(dst, src)
+		return nil
+	}
+}

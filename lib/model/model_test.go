@@ -1,0 +1,189 @@
+package model
+
+import (
+	"context"
+	"math"
+	"testing"
+
+	"libdsl/lib/backend"
+	"libdsl/lib/backend/goref"
+	"libdsl/lib/errs"
+	"libdsl/lib/learner"
+	"libdsl/lib/rng"
+)
+
+var small = Arch{Backbone: "resnet18", Stem: "standard", Attention: "gate", EmbeddingDim: 12}
+
+// testModel is untrained, with two learners and 32×32 inputs.
+func testModel(t *testing.T, a Arch) *Model {
+	t.Helper()
+	set, err := learner.New(a.EmbeddingDim, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := Init(a, set.Subspaces(), 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &Model{Arch: a, InputSize: 32, Learners: set, Weights: w}
+	if err := m.Check(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	return m
+}
+
+func session(t *testing.T, m *Model) *Session {
+	t.Helper()
+	s, err := m.NewSession(goref.Backend{}, backend.Options{}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func noise(name string, n int) []byte {
+	r := rng.New(9, name)
+	out := make([]byte, n)
+	for i := range out {
+		out[i] = byte(r.Uint32())
+	}
+	return out
+}
+
+func TestEmbeddingsHaveUnitLengthAndDoNotDependOnTheirNeighbours(t *testing.T) {
+	m := testModel(t, small)
+	s := session(t, m)
+	images := noise("images", 2*32*32*3)
+	fill := func(first, count int, dst []byte) error {
+		copy(dst, images[first*len(dst)/count:])
+		return nil
+	}
+	both, one := make([]float32, 2*12), make([]float32, 12)
+	if err := s.Embed(context.Background(), 2, fill, both); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Embed(context.Background(), 1, fill, one); err != nil {
+		t.Fatal(err)
+	}
+	for i := range one {
+		if math.Abs(float64(one[i]-both[i])) > 1e-5 {
+			t.Fatalf("element %d: alone %v, in a batch %v", i, one[i], both[i])
+		}
+	}
+	var sum, diff float64
+	for i, v := range both[12:] {
+		sum += float64(v) * float64(v)
+		diff += math.Abs(float64(v - both[i]))
+	}
+	if math.Abs(sum-1) > 1e-5 || diff < 1e-4 {
+		t.Fatalf("length² %v; difference of two images %v", sum, diff)
+	}
+}
+
+func TestExplanationsSumToTheCosineOfTheEmbeddings(t *testing.T) {
+	for _, attention := range []string{Gate, NoAttention} {
+		a := small
+		a.Attention = attention
+		m := testModel(t, a)
+		for i := range m.Weights[EmbeddingBias] { // a bias that matters
+			m.Weights[EmbeddingBias][i] = 0.3 * float32(i%3)
+		}
+		s := session(t, m)
+		x, y := noise("x", 32*32*3), noise("y", 32*32*3)
+		emb := make([]float32, 24)
+		err := s.Embed(context.Background(), 2, func(_, _ int, dst []byte) error {
+			copy(dst[copy(dst, x):], y)
+			return nil
+		}, emb)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k := Whole; k < 2; k++ {
+			ex, err := s.ExplainPair(context.Background(), x, y, k)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, scale := 0.0, 1.0
+			if k != Whole {
+				scale = 2 // a learner's part of the embedding has length 1/√2
+			}
+			for i := range 12 {
+				if k == Whole || i/6 == k {
+					want += scale * float64(emb[i]) * float64(emb[12+i])
+				}
+			}
+			for name, grid := range map[string][]float32{"a": ex.MapA, "b": ex.MapB} {
+				sum := ex.Bias
+				for _, v := range grid {
+					sum += float64(v)
+				}
+				if math.Abs(sum-want) > 1e-5 || math.Abs(ex.Similarity-want) > 1e-5 || len(grid) != ex.GridH*ex.GridW {
+					t.Errorf("attention %s, learner %d, map %s: sum %v, similarity %v, want %v", attention, k, name, sum, ex.Similarity, want)
+				}
+			}
+		}
+	}
+}
+
+func TestAttentionMapsLieBetweenZeroAndOneAtAnySize(t *testing.T) {
+	s := session(t, testModel(t, small))
+	gh, gw := Grid("standard", 40, 50)
+	grid := make([]float32, gh*gw)
+	if err := s.Attention(context.Background(), noise("x", 40*50*3), 40, 50, grid); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range grid {
+		if v <= 0 || v >= 1 {
+			t.Fatalf("attention %v", v)
+		}
+	}
+}
+
+func TestBadArgumentsAreRefused(t *testing.T) {
+	m := testModel(t, small)
+	s := session(t, m)
+	none := small
+	none.Attention = NoAttention
+	ctx := context.Background()
+	image := noise("x", 32*32*3)
+	broken := m.Weights.Clone()
+	broken["conv1.weight"][3] = float32(math.NaN())
+	short := m.Weights.Clone()
+	delete(short, EmbeddingBias)
+	for _, c := range []struct {
+		name string
+		err  error
+		want errs.Kind
+	}{
+		{"an unknown backbone", Arch{"vgg", "standard", "gate", 8}.Check(), errs.Invalid},
+		{"an unknown stem", Arch{"resnet18", "big", "gate", 8}.Check(), errs.Invalid},
+		{"an unknown attention", Arch{"resnet18", "small", "much", 8}.Check(), errs.Invalid},
+		{"no dimension", Arch{"resnet18", "small", "gate", 0}.Check(), errs.Invalid},
+		{"a weight that is not a number", broken.Check(small), errs.Corrupt},
+		{"a missing weight", short.Check(small), errs.Corrupt},
+		{"too little room", s.Embed(ctx, 1, nil, make([]float32, 3)), errs.Invalid},
+		{"a learner that is not there", second(s.ExplainPair(ctx, image, image, 2)), errs.Invalid},
+		{"pixels of another size", second(s.ExplainPair(ctx, image[3:], image, 0)), errs.Invalid},
+		{"a heatmap without attention", session(t, testModel(t, none)).Attention(ctx, image, 32, 32, nil), errs.Unsupported},
+	} {
+		if errs.KindOf(c.err) != c.want {
+			t.Errorf("%s: got %v, want kind %v", c.name, c.err, c.want)
+		}
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+func TestEveryArchitectureLowersForTraining(t *testing.T) {
+	for _, b := range []string{"resnet18", "resnet34", "resnet50"} {
+		for _, stem := range []string{"standard", "small"} {
+			for _, mode := range []Mode{Embed, Explain, Train, TrainBatch, Calibrate} {
+				if _, err := Program(Arch{b, stem, Gate, 128}, mode, 2, 65, 64); err != nil {
+					t.Errorf("%s %s mode %d: %v", b, stem, mode, err)
+				}
+			}
+		}
+	}
+}
