@@ -1,0 +1,69 @@
+package main
+
+/*
+#include "shim.h"
+#include <stdlib.h>
+*/
+import "C"
+
+import (
+	"unsafe"
+
+	"libdsl/lib/dsl"
+	"libdsl/lib/errs"
+)
+
+//export goTrain
+func goTrain(dataset C.uintptr_t, o *C.dsl_train_options, token C.uintptr_t, made *C.uintptr_t, message **C.char) C.int32_t {
+	return guard(message, func(c *call) error {
+		d, err := use[*dsl.Dataset](c, uintptr(dataset))
+		if err != nil {
+			return err
+		}
+		if o.reserved != 0 {
+			return errs.New(errs.AbiMismatch, "capi: dsl_train_options: reserved is set")
+		}
+		ctx, stop := watch(token)
+		defer stop()
+		json, err := dsl.Train(ctx, d, trainOptions(o), progressTo(o.progress, o.progress_user))
+		if err != nil {
+			return err
+		}
+		if made != nil {
+			*made = C.uintptr_t(create(report(json)))
+		}
+		return nil
+	})
+}
+
+func trainOptions(o *C.dsl_train_options) dsl.TrainOptions {
+	return dsl.TrainOptions{
+		OutPath: text(o.out_path), LogPath: text(o.log_path), Backbone: text(o.backbone), Stem: text(o.stem),
+		Attention: text(o.attention), Profile: text(o.profile), Device: text(o.device),
+		Learners: int(o.learners), EmbeddingDim: int(o.embedding_dim), InputSize: int(o.input_size),
+		Epochs: int(o.epochs), Steps: int64(o.steps), BatchSize: int(o.batch_size), ImagesPerClass: int(o.images_per_class),
+		Threads: int(o.threads), SkipUnreadable: o.skip_unreadable != 0, Seed: uint64(o.seed),
+		LearningRate: float64(o.learning_rate), ValidationShare: float64(o.validation_share),
+	}
+}
+
+// progressTo calls the caller's function on the caller's thread: dsl.Train calls back on its own goroutine, which is
+// locked to that thread as long as the exported function runs.
+func progressTo(fn C.dsl_progress_fn, user unsafe.Pointer) func(*dsl.Progress) bool {
+	if fn == nil {
+		return nil
+	}
+	return func(p *dsl.Progress) bool {
+		c := C.dsl_progress{
+			struct_size: C.uint32_t(unsafe.Sizeof(C.dsl_progress{})),
+			stage:       C.int32_t(p.Stage), event: C.int32_t(p.Event), epoch: C.int32_t(p.Epoch), num_epochs: C.int32_t(p.NumEpochs),
+			num_learners: C.int32_t(p.NumLearners), step: C.int64_t(p.Step), num_steps: C.int64_t(p.NumSteps), loss: C.double(p.Loss),
+			nmi: C.double(p.NMI), recall_at_1: C.double(p.RecallAt1), elapsed_s: C.double(p.ElapsedS),
+		}
+		if p.Message != "" {
+			c.message = C.CString(p.Message)
+			defer C.free(unsafe.Pointer(c.message))
+		}
+		return C.shim_call_progress(fn, &c, user) == 0
+	}
+}

@@ -1,0 +1,227 @@
+/* The functions of dsl.h: refuse after fork(), check structs, and call Go. */
+#include "shim.h"
+#include "_cgo_export.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define H(handle) ((uintptr_t)(handle))
+
+/* Calls a Go function whose last parameter is the message. */
+#define CALL(function, ...)                               \
+    do {                                                  \
+        char *message = NULL;                             \
+        if (shim_is_forked()) {                            \
+            return DSL_STATUS_FORKED;                     \
+        }                                                 \
+        int32_t status = function(__VA_ARGS__, &message); \
+        return shim_finish(status, message);               \
+    } while (0)
+
+/* The same for functions that make a handle. */
+#define CREATE(function, out, ...)                                          \
+    do {                                                                    \
+        char *message = NULL;                                               \
+        uintptr_t made = 0;                                                 \
+        if ((out) == NULL) {                                                \
+            return invalid(#out ": got NULL, want a place for the handle"); \
+        }                                                                   \
+        *(out) = NULL;                                                      \
+        if (shim_is_forked()) {                                              \
+            return DSL_STATUS_FORKED;                                       \
+        }                                                                   \
+        int32_t status = function(__VA_ARGS__, &made, &message);            \
+        *(out) = (void *)made;                                              \
+        return shim_finish(status, message);                                 \
+    } while (0)
+
+#define FREE(function, handle)                      \
+    do {                                            \
+        if ((handle) != NULL && !shim_is_forked()) { \
+            function(H(handle));                    \
+        }                                           \
+    } while (0)
+
+static int32_t failure(int32_t status, const char *what, const char *text) {
+    char *message = malloc(512);
+    if (message != NULL) {
+        snprintf(message, 512, "capi: %s%s", what, text);
+    }
+    return shim_finish(status, message);
+}
+
+static int32_t invalid(const char *text) { return failure(DSL_STATUS_INVALID, "", text); }
+
+/* Copies a caller's struct of the size it says it has: what it lacks is 0, what the library does not know must be 0. */
+static int32_t copy_struct(void *dst, size_t known, const void *src, const char *name) {
+    uint32_t size;
+    memcpy(&size, src, sizeof size);
+    if (size < known) { /* the first version's size is the smallest there is */
+        return failure(DSL_STATUS_INVALID, name, ": struct_size is too small; set the struct up with DSL_INIT");
+    }
+    for (size_t i = known; i < size; i++) {
+        if (((const unsigned char *)src)[i] != 0) {
+            return failure(DSL_STATUS_ABI_MISMATCH, name, ": a member is set that this older library does not know");
+        }
+    }
+    memcpy(dst, src, known);
+    return DSL_STATUS_OK;
+}
+
+#define COPY(local, pointer, name)                                                 \
+    do {                                                                           \
+        if (shim_is_forked()) {                                                     \
+            return DSL_STATUS_FORKED;                                              \
+        }                                                                          \
+        if ((pointer) == NULL) {                                                   \
+            return invalid(name ": got NULL, want a struct set up with DSL_INIT"); \
+        }                                                                          \
+        int32_t copied = copy_struct(&(local), sizeof(local), (pointer), name);    \
+        if (copied != DSL_STATUS_OK) {                                             \
+            return copied;                                                         \
+        }                                                                          \
+    } while (0)
+
+void dsl_struct_init(void *out_struct, size_t size_bytes) {
+    if (out_struct == NULL || size_bytes < sizeof(uint32_t)) {
+        return;
+    }
+    uint32_t size = (uint32_t)size_bytes;
+    memset(out_struct, 0, size_bytes);
+    memcpy(out_struct, &size, sizeof size);
+}
+
+int32_t dsl_set_num_threads(int32_t num_threads) { CALL(goSetNumThreads, num_threads); }
+
+int64_t dsl_live_handles(void) { return shim_is_forked() ? 0 : goLiveHandles() + shim_token_count(); }
+
+int32_t shim_call_progress(dsl_progress_fn fn, const dsl_progress *progress, void *user) { return fn(progress, user); }
+
+/* ---- images and datasets ---- */
+
+int32_t dsl_image_load_file(const char *path, dsl_image **out_image) { CREATE(goImageLoad, out_image, (char *)path); }
+
+int32_t dsl_image_from_array(const dsl_array *array, dsl_image **out_image) {
+    dsl_array copy;
+    COPY(copy, array, "dsl_array");
+    CREATE(goImageFromArray, out_image, &copy);
+}
+
+int32_t dsl_image_size(const dsl_image *image, int32_t *out_height, int32_t *out_width) {
+    CALL(goImageSize, H(image), out_height, out_width);
+}
+
+void dsl_image_free(dsl_image *image) { FREE(goImageFree, image); }
+
+int32_t dsl_dataset_open(const char *path, dsl_dataset **out_dataset) { CREATE(goDatasetOpen, out_dataset, (char *)path); }
+
+int32_t dsl_dataset_create(dsl_dataset **out_dataset) { CREATE(goDatasetCreate, out_dataset, 0); }
+
+int32_t dsl_dataset_add(dsl_dataset *dataset, const dsl_image *image, int64_t label, const char *split,
+                        const char *group) {
+    CALL(goDatasetAdd, H(dataset), H(image), label, (char *)split, (char *)group);
+}
+
+int32_t dsl_dataset_set_class_name(dsl_dataset *dataset, int64_t label, const char *name) {
+    CALL(goDatasetSetClassName, H(dataset), label, (char *)name);
+}
+
+int32_t dsl_dataset_size(const dsl_dataset *dataset, const char *split, int64_t *out_num_images) {
+    CALL(goDatasetSize, H(dataset), (char *)split, out_num_images);
+}
+
+void dsl_dataset_free(dsl_dataset *dataset) { FREE(goDatasetFree, dataset); }
+
+/* ---- models and reports ---- */
+
+int32_t dsl_model_load(const char *path, dsl_model **out_model) { CREATE(goModelLoad, out_model, (char *)path); }
+
+int32_t dsl_model_save(const dsl_model *model, const char *path) { CALL(goModelSave, H(model), (char *)path); }
+
+int32_t dsl_model_embedding_dim(const dsl_model *model, int32_t *out_embedding_dim) {
+    CALL(goModelEmbeddingDim, H(model), out_embedding_dim);
+}
+
+int32_t dsl_model_num_learners(const dsl_model *model, int32_t *out_num_learners) {
+    CALL(goModelNumLearners, H(model), out_num_learners);
+}
+
+int32_t dsl_model_input_size(const dsl_model *model, int32_t *out_input_size) {
+    CALL(goModelInputSize, H(model), out_input_size);
+}
+
+int32_t dsl_model_info(const dsl_model *model, char *out_text, size_t capacity, size_t *out_needed) {
+    CALL(goModelInfo, H(model), out_text, capacity, out_needed);
+}
+
+void dsl_model_free(dsl_model *model) { FREE(goModelFree, model); }
+
+int32_t dsl_report_json(const dsl_report *report, char *out_text, size_t capacity, size_t *out_needed) {
+    CALL(goReportJSON, H(report), out_text, capacity, out_needed);
+}
+
+void dsl_report_free(dsl_report *report) { FREE(goReportFree, report); }
+
+/* ---- sessions ---- */
+
+int32_t dsl_session_create(const dsl_model *model, const dsl_session_options *options, dsl_session **out_session) {
+    dsl_session_options copy;
+    memset(&copy, 0, sizeof copy);
+    if (options != NULL) {
+        COPY(copy, options, "dsl_session_options");
+    }
+    CREATE(goSessionCreate, out_session, H(model), &copy);
+}
+
+int32_t dsl_session_embed(dsl_session *session, const dsl_image *const *images, size_t num_images,
+                          const dsl_cancel_token *cancel, float *out_embeddings, size_t capacity) {
+    CALL(goSessionEmbed, H(session), (uintptr_t *)images, num_images, H(cancel), out_embeddings, capacity);
+}
+
+int32_t dsl_session_embed_files(dsl_session *session, const char *const *paths, size_t num_paths,
+                                const dsl_cancel_token *cancel, float *out_embeddings, size_t capacity) {
+    CALL(goSessionEmbedFiles, H(session), (char **)paths, num_paths, H(cancel), out_embeddings, capacity);
+}
+
+int32_t dsl_session_grid_size(dsl_session *session, const dsl_image *image, int32_t *out_height, int32_t *out_width) {
+    CALL(goSessionGridSize, H(session), H(image), out_height, out_width);
+}
+
+int32_t dsl_session_heatmap(dsl_session *session, const dsl_image *image, const dsl_cancel_token *cancel,
+                            float *out_grid, size_t grid_capacity, float *out_heatmap, size_t heatmap_capacity) {
+    CALL(goSessionHeatmap, H(session), H(image), H(cancel), out_grid, grid_capacity, out_heatmap, heatmap_capacity);
+}
+
+int32_t dsl_session_explain_pair(dsl_session *session, const dsl_image *a, const dsl_image *b,
+                                 const dsl_cancel_token *cancel, dsl_explanation *explanation) {
+    dsl_explanation copy;
+    COPY(copy, explanation, "dsl_explanation");
+    char *message = NULL;
+    int32_t status = goSessionExplainPair(H(session), H(a), H(b), H(cancel), &copy, &message);
+    if (status == DSL_STATUS_OK) {
+        explanation->similarity = copy.similarity;
+        explanation->bias_a = copy.bias_a;
+        explanation->bias_b = copy.bias_b;
+    }
+    return shim_finish(status, message);
+}
+
+int32_t dsl_session_evaluate(dsl_session *session, const dsl_dataset *dataset, const char *split,
+                             const dsl_cancel_token *cancel, dsl_report **out_report) {
+    CREATE(goSessionEvaluate, out_report, H(session), H(dataset), (char *)split, H(cancel));
+}
+
+void dsl_session_free(dsl_session *session) { FREE(goSessionFree, session); }
+
+/* ---- training ---- */
+
+int32_t dsl_train(const dsl_dataset *dataset, const dsl_train_options *options, const dsl_cancel_token *cancel,
+                  dsl_report **out_report) {
+    dsl_train_options copy;
+    COPY(copy, options, "dsl_train_options");
+    if (out_report != NULL) {
+        CREATE(goTrain, out_report, H(dataset), &copy, H(cancel));
+    }
+    CALL(goTrain, H(dataset), &copy, H(cancel), NULL);
+}
