@@ -1,0 +1,154 @@
+package imageio
+
+/*
+#cgo LDFLAGS: -lturbojpeg
+#include <stdio.h>
+#include <turbojpeg.h>
+
+enum { message_size = 256 };
+
+// The header call also fails on sampling factors that TurboJPEG has no name for, after it has filled in the size;
+// decoding such files works. So the size decides, and a size of 0 is the failure.
+static void jpeg_size(const unsigned char *data, unsigned long n, int *width, int *height, char *message) {
+	int sampling, space;
+	*width = *height = 0;
+	tjhandle h = tjInitDecompress();
+	if (h && tjDecompressHeader3(h, data, n, width, height, &sampling, &space) != 0)
+		snprintf(message, message_size, "%s", tjGetErrorStr2(h));
+	if (h)
+		tjDestroy(h);
+}
+
+// Any warning stops the decoding: a cut file is a warning to libjpeg. The limit on scans bounds the time that a
+// crafted progressive file can take.
+static int jpeg_pixels(const unsigned char *data, unsigned long n, unsigned char *pixels, int width, int height,
+		int format, char *message) {
+	tjhandle h = tjInitDecompress();
+	if (!h) {
+		snprintf(message, message_size, "%s", tjGetErrorStr2(NULL));
+		return -1;
+	}
+	int rc = tjDecompress2(h, data, n, pixels, width, 0, height, format, TJFLAG_STOPONWARNING | TJFLAG_LIMITSCANS);
+	if (rc != 0)
+		snprintf(message, message_size, "%s", tjGetErrorStr2(h));
+	tjDestroy(h);
+	return rc;
+}
+*/
+import "C"
+
+import (
+	"unsafe"
+
+	"libdsl/lib/errs"
+)
+
+func decodeJPEG(name string, data []byte, maxPixels int) (*Image, error) {
+	head := scanJPEG(data)
+	if err := head.supported(name); err != nil {
+		return nil, err
+	}
+	var message [C.message_size]C.char
+	var cw, ch C.int
+	src, n := (*C.uchar)(unsafe.Pointer(&data[0])), C.ulong(len(data))
+	C.jpeg_size(src, n, &cw, &ch, &message[0])
+	w, h := int(cw), int(ch)
+	if w == 0 || h == 0 {
+		return nil, damagedJPEG(name, C.GoString(&message[0]))
+	}
+	if err := tooLarge(name, w, h, maxPixels); err != nil {
+		return nil, err
+	}
+	format, channels := C.int(C.TJPF_RGB), 3
+	if head.components == 4 {
+		format, channels = C.TJPF_CMYK, 4
+	}
+	pix := make([]uint8, channels*w*h)
+	if C.jpeg_pixels(src, n, (*C.uchar)(unsafe.Pointer(&pix[0])), cw, ch, format, &message[0]) != 0 {
+		return nil, damagedJPEG(name, C.GoString(&message[0]))
+	}
+	if channels == 4 {
+		pix = cmykToRGB(pix, head.adobe)
+	}
+	return upright(pix, w, h, head.orientation), nil
+}
+
+func damagedJPEG(name, why string) error {
+	return errs.New(errs.Corrupt, "imageio: image %q: got a damaged or cut JPEG (%s), want a whole one", name, why)
+}
+
+// cmykToRGB is the conversion without a colour profile, R = (255−C)(255−K)/255. Adobe's files store the complements.
+func cmykToRGB(cmyk []uint8, complements bool) []uint8 {
+	rgb := make([]uint8, len(cmyk)/4*3)
+	flip := uint8(255)
+	if complements {
+		flip = 0
+	}
+	for i := 0; i < len(cmyk)/4; i++ {
+		p := cmyk[4*i : 4*i+4]
+		k := uint32(p[3] ^ flip)
+		for c := range 3 {
+			rgb[3*i+c] = uint8((uint32(p[c]^flip)*k + 127) / 255)
+		}
+	}
+	return rgb
+}
+
+// jpegHead is what the markers before the first scan say.
+type jpegHead struct {
+	frame       byte // the SOFn marker, 0 when there is none
+	precision   int  // bits a sample
+	components  int
+	adobe       bool // an APP14 segment of Adobe
+	orientation Orientation
+}
+
+// supported refuses, by name, what libjpeg-turbo would refuse with a less helpful message.
+func (h jpegHead) supported(name string) error {
+	what := ""
+	switch {
+	case h.frame == 0: // no frame: the decoder says what is wrong
+	case h.frame != 0xC0 && h.frame != 0xC1 && h.frame != 0xC2 && h.frame != 0xC9 && h.frame != 0xCA:
+		what = "a lossless or hierarchical JPEG, want a baseline or progressive one"
+	case h.precision != 8:
+		what = "a JPEG with more or less than 8 bits a sample, want 8"
+	case h.components != 1 && h.components != 3 && h.components != 4:
+		what = "a JPEG with an odd number of channels, want 1, 3 or 4"
+	default:
+		return nil
+	}
+	if what == "" {
+		return nil
+	}
+	return errs.New(errs.Unsupported, "imageio: image %q: got %s; convert it to PNG", name, what)
+}
+
+// scanJPEG walks the segments up to the first scan. It stops quietly where they make no sense: libjpeg-turbo, which
+// reads the same bytes next, is the one to judge. Source: ITU-T T.81, annex B.
+func scanJPEG(data []byte) jpegHead {
+	head := jpegHead{orientation: Upright}
+	seenEXIF := false
+	for at := 2; at+4 <= len(data) && data[at] == 0xFF; {
+		marker := data[at+1]
+		if marker == 0xFF { // a fill byte
+			at++
+			continue
+		}
+		n := int(data[at+2])<<8 | int(data[at+3])
+		if marker == 0xDA || marker == 0xD9 || n < 2 || at+2+n > len(data) {
+			break
+		}
+		segment := data[at+4 : at+2+n]
+		switch {
+		case marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC && len(segment) >= 6:
+			head.frame, head.precision, head.components = marker, int(segment[0]), int(segment[5])
+		case marker == 0xE1 && !seenEXIF && len(segment) > 6 && string(segment[:6]) == "Exif\x00\x00":
+			seenEXIF = true
+			head.orientation = exifOrientation(segment[6:])
+		case marker == 0xEE && len(segment) >= 12 && string(segment[:5]) == "Adobe":
+			head.adobe = true
+		}
+		at += 2 + n
+	}
+	return head
+}
