@@ -1,0 +1,112 @@
+package modelfile
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"libdsl/lib/errs"
+)
+
+// Limits bounds what reading may use. The zero value is the default.
+type Limits struct {
+	// MaxBodyBytes is the largest body (all that is compressed) to accept; 0 is 2 GiB, the most a file can hold.
+	// Reading takes the file's size, once the body and once its tensors of memory.
+	MaxBodyBytes int64
+}
+
+func (l Limits) maxBodyBytes() uint64 {
+	if l.MaxBodyBytes <= 0 {
+		return maxBody
+	}
+	return uint64(l.MaxBodyBytes)
+}
+
+// Read reads and checks a model or a checkpoint. Which tensors it must hold is the caller's to state: File.Expect.
+//
+// Errors: errs.NotFound; errs.IO; errs.Corrupt for whatever Write did not make; errs.Unsupported for a newer format
+// version and for a body larger than limits. They name the file by its base name.
+func Read(path string, limits Limits) (*File, error) {
+	h, frame, err := readFrame(path, limits)
+	if err != nil {
+		return nil, err
+	}
+	return decode(filepath.Base(path), h, frame)
+}
+
+// ReadBytes is Read for a file in memory.
+func ReadBytes(data []byte, limits Limits) (*File, error) {
+	h, err := decodeHeader(data[:min(len(data), headerSize)], uint64(len(data)), limits)
+	if err != nil {
+		return nil, refused("", err)
+	}
+	return decode("", h, data[headerSize:])
+}
+
+// readFrame reads the header, checks it, and only then takes memory for the frame.
+func readFrame(path string, limits Limits) (*header, []byte, error) {
+	name := filepath.Base(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // so that a named pipe does not block
+	if err != nil {
+		return nil, nil, ioError(path, "cannot open it", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, nil, ioError(path, "cannot open it", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, nil, errs.New(errs.IO, "%s: got a folder or a device, want a file", subject(name))
+	}
+	first := make([]byte, min(headerSize, info.Size()))
+	if _, err := io.ReadFull(f, first); err != nil {
+		return nil, nil, ioError(path, "cannot read it", err)
+	}
+	h, err := decodeHeader(first, uint64(info.Size()), limits)
+	if err != nil {
+		return nil, nil, refused(name, err)
+	}
+	frame := make([]byte, h.frameBytes)
+	if _, err := io.ReadFull(f, frame); err != nil {
+		return nil, nil, ioError(path, "cannot read it", err)
+	}
+	return h, frame, nil
+}
+
+func decode(name string, h *header, frame []byte) (*File, error) {
+	f, err := decodeFrame(h, frame)
+	if err != nil {
+		return nil, refused(name, err)
+	}
+	f.source = name
+	return f, nil
+}
+
+func decodeFrame(h *header, frame []byte) (f *File, err error) {
+	defer errs.Recover(&err) // a last belt; the fuzz targets go round it
+	body, err := unpack(h, frame)
+	if err != nil {
+		return nil, err
+	}
+	if f, err = parseBody(body); err != nil {
+		return nil, err
+	}
+	if got, want := f.Checkpoint != nil, h.kind == kindCheckpoint; got != want {
+		return nil, fmt.Errorf("got a checkpoint in the body: %v, want %v as the header says", got, want)
+	}
+	return f, nil
+}
+
+// parseBody makes a File of untrusted bytes.
+func parseBody(body []byte) (*File, error) {
+	if err := verifyBody(body); err != nil {
+		return nil, err
+	}
+	f, err := decodeBody(body)
+	if err != nil {
+		return nil, err
+	}
+	return f, f.check()
+}
