@@ -38,23 +38,19 @@ func NMI(labels []int64, clusters []int) (float64, error) {
 //	AMI = (I − E) / ((H(labels) + H(clusters))/2 − E)
 //
 // It is 1 for equal partitions, about 0 (also slightly below) for independent ones. Errors: as NMI. Time grows with
-// classes · clusters · the size of their classes. Source: Vinh, Epps and Bailey 2010; equal to scikit-learn's default.
+// classes · clusters · the size of their classes. Source: Vinh, Epps and Bailey 2010; equal to scikit-learn's default but
+// for each image alone in both, 0/0 in the formula: two equal partitions, and so 1 here, rounding errors there.
 func AMI(labels []int64, clusters []int) (float64, error) {
 	t, err := contingency(labels, clusters)
 	if err != nil {
 		return 0, err
 	}
-	// one class in one cluster, or each image alone in both: the same partition, and 0/0 in the formula
 	if len(t.rows) == len(t.cols) && (len(t.rows) == 1 || len(t.rows) == t.n) {
 		return 1, nil
 	}
 	chance := t.chance()
 	mean := (entropy(t.rows, t.n) + entropy(t.cols, t.n)) / 2
-	below := mean - chance
-	if math.Abs(below) < 1e-16 { // scikit-learn keeps the denominator's sign and at least one unit of rounding (2.2e-16)
-		below = math.Copysign(0x1p-52, below)
-	}
-	return (t.information() - chance) / below, nil
+	return (t.information() - chance) / (mean - chance), nil
 }
 
 // ClusterNMI is the mean NMI of labels [N] and K-means clusters of rows x [N, dim], over the given number of seeded
