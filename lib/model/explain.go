@@ -9,39 +9,47 @@ import (
 	"libdsl/lib/learner"
 )
 
-// Explanation says why two images are similar. MapA sums with Bias to Similarity, and so does MapB.
+// Picture is the pixels of one image, [Height,Width,3].
+type Picture struct {
+	Pixels        []byte
+	Height, Width int
+}
+
+func (p Picture) check() error {
+	if p.Height < 1 || p.Width < 1 || len(p.Pixels) != p.Height*p.Width*3 {
+		return errs.New(errs.Invalid, "model: image: got %d bytes, want [%d, %d, 3]", len(p.Pixels), p.Height, p.Width)
+	}
+	return nil
+}
+
+// Explanation says why two images are similar: ΣMapA + BiasA = ΣMapB + BiasB = Similarity.
 type Explanation struct {
-	Similarity float64 // cosine of the two embeddings, or of one learner's parts
-	Bias       float64 // the part that comes from the embedding's bias and belongs to no place
-	GridH      int
-	GridW      int
-	MapA, MapB []float32 // [GridH,GridW]: what each place of the one image adds to the similarity with the other
+	Similarity   float64   // cosine of the two embeddings, or of one learner's parts
+	BiasA, BiasB float64   // the parts that come from the embedding's bias and belong to no place
+	MapA, MapB   []float32 // [H',W'] of each image (see Grid): what each place adds to the similarity with the other
 }
 
 // Whole asks for the whole embedding instead of one learner.
 const Whole = -1
 
-// ExplainPair says where two images of InputSize×InputSize pixels are similar. The embedding is linear in the pooled features, so with N_k a
-// learner's neurons
+// ExplainPair says where two images, of any sizes, are similar. The embedding is linear in the pooled features, so with N_k a learner's neurons
 //
-//	c_k(p) = ⟨(W·A(p)F_x(p))[N_k], e_y[N_k]⟩/(H'W'·‖e_x[N_k]‖·‖e_y[N_k]‖),   bias term ⟨b[N_k], e_y[N_k]⟩/(‖e_x[N_k]‖·‖e_y[N_k]‖)
+//	c_k(p) = ⟨(W·A(p)F_x(p))[N_k], e_y[N_k]⟩/(H'W'·‖e_x[N_k]‖·‖e_y[N_k]‖),   bias_k = ⟨b[N_k], e_y[N_k]⟩/(‖e_x[N_k]‖·‖e_y[N_k]‖)
 //
-// and Σ_p c_k(p) + bias = cos(e_x[N_k], e_y[N_k]) exactly. The whole embedding's map is the mean over the learners, as its cosine is. The bias terms of the
-// two directions differ; Bias is that of A, and MapB is shifted evenly by the difference so that both maps sum with it to Similarity.
+// and Σ_p c_k(p) + bias_k = cos(e_x[N_k], e_y[N_k]) exactly. The whole embedding's map is the mean over the learners, as its cosine is.
 //
-// k is a learner or Whole. Errors: Invalid for k or the pixels; Cancelled; Device. Source: the linearity of W·GAP(F ⊙ A) + b.
-func (s *Session) ExplainPair(ctx context.Context, a, b []byte, k int) (*Explanation, error) {
+// k is a learner or Whole. Errors: Invalid for k or an image; Cancelled; Device. Source: the linearity of W·GAP(F ⊙ A) + b.
+func (s *Session) ExplainPair(ctx context.Context, a, b Picture, k int) (*Explanation, error) {
 	m := s.Model
-	size := m.InputSize
-	if want := size * size * 3; len(a) != want || len(b) != want {
-		return nil, errs.New(errs.Invalid, "model: explain pair: got %d and %d pixels, want [%d, %d, 3] each", len(a), len(b), size, size)
-	}
 	if k < Whole || k >= m.Learners.NumLearners() {
 		return nil, errs.New(errs.Invalid, "model: explain pair: learner: got %d, want 0 to %d, or -1 for all", k, m.Learners.NumLearners()-1)
 	}
 	var side [2]*sideOf
-	for i, pixels := range [][]byte{a, b} {
-		err := s.runner.Run(ctx, Explain, 1, size, size, copyPixels(pixels), func(r *Result) error {
+	for i, p := range []Picture{a, b} {
+		if err := p.check(); err != nil {
+			return nil, err
+		}
+		err := s.runner.Run(ctx, Explain, 1, p.Height, p.Width, copyPixels(p.Pixels), func(r *Result) error {
 			side[i] = &sideOf{slices.Clone(r.Embedding), slices.Clone(r.Attention), slices.Clone(r.Features)}
 			return nil
 		})
@@ -49,15 +57,10 @@ func (s *Session) ExplainPair(ctx context.Context, a, b []byte, k int) (*Explana
 			return nil, err
 		}
 	}
-	gh, gw := Grid(m.Arch.Stem, size, size)
-	out := &Explanation{GridH: gh, GridW: gw}
-	var biasB float64
-	out.MapA, out.Bias, out.Similarity = m.contributions(side[0], side[1], k)
-	out.MapB, biasB, _ = m.contributions(side[1], side[0], k)
-	for i := range out.MapB {
-		out.MapB[i] += float32((biasB - out.Bias) / float64(len(out.MapB)))
-	}
-	return out, nil
+	var out Explanation
+	out.MapA, out.BiasA, out.Similarity = m.contributions(side[0], side[1], k)
+	out.MapB, out.BiasB, _ = m.contributions(side[1], side[0], k)
+	return &out, nil
 }
 
 // sideOf is what one image of a pair gave.

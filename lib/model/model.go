@@ -110,18 +110,20 @@ func (s *Session) Embed(ctx context.Context, n int, fill func(first, count int, 
 	})
 }
 
-// Attention computes the attention map of one image of height×width pixels into grid [H',W'] (see Grid), values in [0, 1]. Errors: Unsupported for a
-// network without attention, Invalid for the size of grid.
-func (s *Session) Attention(ctx context.Context, pixels []byte, height, width int, grid []float32) error {
+// Attention computes the attention map of one image into grid [H',W'] (see Grid), values in [0, 1]. Errors: Unsupported for a
+// network without attention, Invalid for the image or the size of grid.
+func (s *Session) Attention(ctx context.Context, p Picture, grid []float32) error {
 	if s.Model.Arch.Attention != Gate {
 		return errs.New(errs.Unsupported, "model: heatmap: this network was trained without attention")
 	}
-	gh, gw := Grid(s.Model.Arch.Stem, height, width)
-	if len(grid) != gh*gw || len(pixels) != height*width*3 {
-		return errs.New(errs.Invalid, "model: heatmap: got %d pixels and room for %d numbers, want [%d, %d, 3] and [%d, %d]",
-			len(pixels), len(grid), height, width, gh, gw)
+	if err := p.check(); err != nil {
+		return err
 	}
-	return s.runner.Run(ctx, Embed, 1, height, width, copyPixels(pixels), func(r *Result) error {
+	gh, gw := Grid(s.Model.Arch.Stem, p.Height, p.Width)
+	if len(grid) != gh*gw {
+		return errs.New(errs.Invalid, "model: heatmap: got room for %d numbers, want [%d, %d]", len(grid), gh, gw)
+	}
+	return s.runner.Run(ctx, Embed, 1, p.Height, p.Width, copyPixels(p.Pixels), func(r *Result) error {
 		copy(grid, r.Attention)
 		return nil
 	})
