@@ -7,8 +7,8 @@ import (
 	"libdsl/lib/rng"
 )
 
-// maxSide bounds network input; 4096 is far above what fits a training step.
-const maxSide = 4096
+// MaxSide bounds network input; 4096 is far above what fits a training step.
+const MaxSide = 4096
 
 // maxWholePixels bounds ResizeShorter, whose result grows with the aspect ratio: 16 megapixels.
 const maxWholePixels = 16_000_000
@@ -92,8 +92,8 @@ func shorterTo(width, height, short int) (int, int) {
 }
 
 func checkSide(size int) error {
-	if size < 1 || size > maxSide {
-		return errs.New(errs.Invalid, "imageio: input size: got %d pixels, want 1 to %d", size, maxSide)
+	if size < 1 || size > MaxSide {
+		return errs.New(errs.Invalid, "imageio: input size: got %d pixels, want 1 to %d", size, MaxSide)
 	}
 	return nil
 }
