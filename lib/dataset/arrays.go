@@ -32,13 +32,13 @@ func FromArrays(a Arrays) (*Dataset, error) {
 	}
 	b := newBuilder()
 	for label, name := range a.ClassNames {
-		b.nameClass(label, name)
+		b.nameClass(int64(label), name)
 	}
 	for i, label := range a.Labels {
 		if label < 0 || label > maxLabel || (a.ClassNames != nil && label >= int64(len(a.ClassNames))) {
 			return nil, errs.New(errs.Invalid, "dataset: arrays: got label %d for image %d, want 0 to %d", label, i, a.topLabel())
 		}
-		s := Sample{Name: fmt.Sprintf("array %d", i), Label: int(label), Group: NoGroup, row: i, bytes: -1}
+		s := Sample{Name: fmt.Sprintf("image %d", i), Label: label, Group: NoGroup, row: i, bytes: -1}
 		if a.Splits != nil {
 			if s.Split = a.Splits[i]; s.Split > Test {
 				return nil, errs.New(errs.Invalid, "dataset: arrays: got %v for image %d, want 0 (train), 1 (val) or 2 (test)", s.Split, i)

@@ -10,17 +10,17 @@ import (
 // builder collects samples with their class and group names; the sources share it.
 type builder struct {
 	d       *Dataset
-	classes map[int]string
+	classes map[int64]string
 	groups  map[string]int
 }
 
 func newBuilder() *builder {
-	return &builder{d: &Dataset{}, classes: map[int]string{}, groups: map[string]int{}}
+	return &builder{d: &Dataset{}, classes: map[int64]string{}, groups: map[string]int{}}
 }
 
 // nameClass notes that label is called name; an empty name says nothing. It returns false, and the name that the
 // label had, when they disagree.
-func (b *builder) nameClass(label int, name string) (string, bool) {
+func (b *builder) nameClass(label int64, name string) (string, bool) {
 	had := b.classes[label]
 	if name == "" || had == name {
 		b.classes[label] = had
@@ -53,14 +53,14 @@ func (b *builder) finish(source string) (*Dataset, error) {
 	if len(d.Samples) == 0 {
 		return nil, errs.New(errs.Invalid, "dataset: source %q: got no images, want at least one", source)
 	}
-	top := 0
+	top := int64(0)
 	for i := range d.Samples {
 		top = max(top, d.Samples[i].Label)
 	}
 	d.ClassNames = make([]string, top+1)
 	labelOf := map[string]int{}
 	for label := range d.ClassNames {
-		name := b.classes[label]
+		name := b.classes[int64(label)]
 		if name == "" {
 			name = strconv.Itoa(label)
 		}

@@ -41,14 +41,15 @@ const maxLabel = 65535
 
 // Sample is one labelled picture.
 type Sample struct {
-	Name  string // base name of the file, or "array 12"; for messages
-	Label int
+	Name  string // base name of the file, or "image 12" in memory; for messages
+	Label int64
 	Group int // index into GroupNames (patient, lesion, study), or NoGroup
 	Split Split
-	Path  string // of the file; empty for arrays
-	Mask  string // path of a lesion mask, or empty
-	row   int    // of the arrays
-	bytes int64  // file size, for the hash; -1 when there is no file
+	Path  string         // of the file; empty in memory
+	Mask  string         // path of a lesion mask, or empty
+	image *imageio.Image // of FromImages
+	row   int            // of the arrays
+	bytes int64          // file size, for the hash; -1 when there is no file
 }
 
 // Dataset is a list of samples. Its methods may run on many goroutines, except HoldOut, Check and SetCacheLimit, which change it.
@@ -78,8 +79,8 @@ func (d *Dataset) Indices(s Split) []int {
 }
 
 // Labels of the given samples.
-func (d *Dataset) Labels(indices []int) []int {
-	out := make([]int, len(indices))
+func (d *Dataset) Labels(indices []int) []int64 {
+	out := make([]int64, len(indices))
 	for i, at := range indices {
 		out[i] = d.Samples[at].Label
 	}
@@ -88,10 +89,10 @@ func (d *Dataset) Labels(indices []int) []int {
 
 // Groups of the given samples: equal numbers are equal groups, and a picture without a group gets a number of its own,
 // so that every number is ≥ 0.
-func (d *Dataset) Groups(indices []int) []int {
-	out := make([]int, len(indices))
+func (d *Dataset) Groups(indices []int) []int64 {
+	out := make([]int64, len(indices))
 	for i, at := range indices {
-		out[i] = d.groupOf(at)
+		out[i] = int64(d.groupOf(at))
 	}
 	return out
 }
@@ -116,6 +117,9 @@ func (d *Dataset) Decode(i int) (*imageio.Image, error) {
 		return img, nil
 	}
 	s := &d.Samples[i]
+	if s.image != nil {
+		return s.image, nil
+	}
 	if s.Path == "" {
 		img, shared, err := d.arrays.decode(s)
 		if err == nil && !shared {

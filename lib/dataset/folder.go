@@ -25,7 +25,7 @@ func ReadFolder(dir string) (*Dataset, error) {
 		return nil, sourceError(name, err)
 	}
 	b, skipped := newBuilder(), []string{}
-	label := 0
+	label := int64(0)
 	for _, e := range entries {
 		root, err := filepath.EvalSymlinks(filepath.Join(dir, e.Name()))
 		if err != nil {
@@ -72,7 +72,7 @@ func firstOf(names []string) string {
 }
 
 // classesNotSplits catches the folder-per-split layout, which would silently train on "train" against "val".
-func classesNotSplits(name string, classes map[int]string) error {
+func classesNotSplits(name string, classes map[int64]string) error {
 	for _, class := range classes {
 		if !slices.Contains([]string{"train", "training", "val", "valid", "validation", "test", "testing"}, strings.ToLower(class)) {
 			return nil

@@ -28,7 +28,7 @@ func (d *Dataset) Hash() [sha256.Size]byte {
 		if _, seen := first[g]; !seen {
 			first[g] = i
 		}
-		number(int64(s.Label))
+		number(s.Label)
 		number(int64(s.Split))
 		number(int64(first[g]))
 		number(s.bytes)

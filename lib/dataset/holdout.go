@@ -41,7 +41,7 @@ func (d *Dataset) HoldOut(seed uint64, valShare, testShare float64) error {
 
 func (d *Dataset) severalClasses() error {
 	train := d.Indices(Train)
-	classes := map[int]bool{}
+	classes := map[int64]bool{}
 	for _, i := range train {
 		classes[d.Samples[i].Label] = true
 	}

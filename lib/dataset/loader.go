@@ -25,7 +25,7 @@ type LoaderOptions struct {
 type Batch struct {
 	Number  uint64
 	Indices []int   // of the samples; at most B
-	Labels  []int   // of the samples
+	Labels  []int64 // of the samples
 	Pix     []uint8 // [B, Size, Size, 3]; places after len(Indices) are 0
 
 	next    int // the first place not begun
@@ -82,7 +82,7 @@ func NewLoader(d *Dataset, o LoaderOptions) (*Loader, error) {
 	l := &Loader{d: d, o: o}
 	l.changed.L = &l.mu
 	for range o.Ring {
-		l.free = append(l.free, &Batch{Pix: make([]uint8, one*o.Batch), Indices: make([]int, 0, o.Batch), Labels: make([]int, 0, o.Batch)})
+		l.free = append(l.free, &Batch{Pix: make([]uint8, one*o.Batch), Indices: make([]int, 0, o.Batch), Labels: make([]int64, 0, o.Batch)})
 	}
 	for range o.Workers {
 		l.workers.Go(l.work)

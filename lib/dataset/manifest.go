@@ -147,10 +147,10 @@ func (m *manifest) row(cells []string) error {
 	if err != nil || label < 0 || label > maxLabel {
 		return bad("got the label %q, want an integer from 0 to %d", cell(m.label), maxLabel)
 	}
-	s := Sample{Name: filepath.Base(path), Path: path, Label: int(label), Mask: m.resolve(cell(m.mask)),
+	s := Sample{Name: filepath.Base(path), Path: path, Label: label, Mask: m.resolve(cell(m.mask)),
 		Group: m.out.groupNumber(cell(m.group)), bytes: fileSize(path)}
 	if m.split >= 0 {
-		split, ok := parseSplit(cell(m.split))
+		split, ok := ParseSplit(cell(m.split))
 		if !ok {
 			return bad("got the split %q, want train, val or test", cell(m.split))
 		}
@@ -180,7 +180,8 @@ func (m *manifest) csvError(err error) error {
 	return sourceError(m.name, err)
 }
 
-func parseSplit(s string) (Split, bool) {
+// ParseSplit gives the split called train, val or test.
+func ParseSplit(s string) (Split, bool) {
 	for i, name := range splitNames {
 		if s == name {
 			return Split(i), true

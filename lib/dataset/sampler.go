@@ -37,18 +37,18 @@ type Sampler struct {
 // then on.
 // Errors: Invalid for classes < 2, perClass < 2 or lengths that disagree; Invalid with ErrOneClass in the chain when
 // fewer than two classes have two images.
-func NewSampler(indices, labels []int, classes, perClass int, stream *rng.Stream) (*Sampler, error) {
+func NewSampler(indices []int, labels []int64, classes, perClass int, stream *rng.Stream) (*Sampler, error) {
 	if classes < 2 || perClass < 2 {
 		return nil, errs.New(errs.Invalid, "dataset: sampler: got batches of %d classes × %d images, want at least 2 × 2", classes, perClass)
 	}
 	if len(indices) != len(labels) {
 		return nil, errs.New(errs.Invalid, "dataset: sampler: got %d indices and %d labels, want as many", len(indices), len(labels))
 	}
-	byLabel := map[int][]int32{}
+	byLabel := map[int64][]int32{}
 	for i, at := range indices {
 		byLabel[labels[i]] = append(byLabel[labels[i]], int32(at))
 	}
-	sorted := []int{}
+	sorted := []int64{}
 	for label := range byLabel {
 		sorted = append(sorted, label)
 	}
