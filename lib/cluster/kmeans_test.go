@@ -133,6 +133,41 @@ func TestAnEmptyClusterTakesTheFarthestRow(t *testing.T) {
 	}
 }
 
+func TestFillingAClusterEmptiesNoOther(t *testing.T) {
+	// centre 2 gets no row; the row farthest from its centre, 60, is alone with centre 50, so that 1 moves
+	l := newLloyd(context.Background(), []float32{0, 1, 60}, 1, Options{K: 3})
+	copy(l.centres, []float64{0, 50, 1000})
+	l.cnorms[1], l.cnorms[2] = 50*50, 1000*1000
+	if err := l.assignRows(); err != nil {
+		t.Fatal(err)
+	}
+	if want := []int{0, 2, 1}; !slices.Equal(l.assign, want) {
+		t.Fatalf("got %v, want %v", l.assign, want)
+	}
+}
+
+func TestSeedsAreDrawnInProportionToTheSquaredDistance(t *testing.T) {
+	// after a first seed at 0, the rows 1 and 2 have the weights 1 and 4
+	stream, twos, others := rng.New(1, "seed"), 0, 0
+	l := newLloyd(context.Background(), append(make([]float32, 98), 1, 2), 1, Options{K: 2})
+	for range 2000 {
+		if err := l.seed(stream); err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case l.centres[0] != 0: // a rare first seed
+		case l.centres[1] == 2:
+			twos++
+		default:
+			others++
+		}
+	}
+	// five standard deviations of 2000 draws of probability 0.8
+	if share := float64(twos) / float64(twos+others); math.Abs(share-0.8) > 0.045 {
+		t.Fatalf("got a share of %v for the farther row, want 0.8", share)
+	}
+}
+
 func TestKMeansRefusesBadArguments(t *testing.T) {
 	x := normalRows(5, 4, 2)
 	for _, c := range []struct {

@@ -96,6 +96,9 @@ func TestMarginEqualsTheNaiveLoopAndItsDifferences(t *testing.T) {
 	} {
 		x, labels := batch(1, c.n, c.dim, c.classes)
 		grad := slices.Repeat([]float32{9}, len(x)) // must be overwritten
+		if _, _, err := l.Compute(x, c.dim, labels, grad); err != nil { // leaves used buffers behind
+			t.Fatalf("%s: %v", c.name, err)
+		}
 		got, terms, err := l.Compute(x, c.dim, labels, grad)
 		if err != nil {
 			t.Fatalf("%s: %v", c.name, err)

@@ -156,7 +156,7 @@ func TestRetrievalDoesNotDependOnThreads(t *testing.T) {
 }
 
 func TestDescendingSortsStably(t *testing.T) {
-	scores := []float32{0, -1, 2, float32(math.Copysign(0, -1)), -1e-30, 2, 1e30, -1e30, 0.5}
+	scores := []float32{float32(math.Copysign(0, -1)), -1, 2, 0, -1e-30, 2, 1e30, -1e30, 0.5}
 	var r ranking
 	for range 2 { // the second time with used buffers
 		if got, want := r.descending(scores), []uint32{6, 2, 5, 8, 0, 3, 4, 1, 7}; !slices.Equal(got, want) {

@@ -3,7 +3,9 @@ package par
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"libdsl/lib/errs"
 )
@@ -55,6 +57,24 @@ func TestForForwardsAPanic(t *testing.T) {
 	})
 	if errs.KindOf(err) != errs.Internal || !strings.Contains(err.Error(), "boom") {
 		t.Fatalf("got %v", err)
+	}
+}
+
+func TestForStopsTheOthersAfterAPanic(t *testing.T) {
+	const pieces = 500
+	failing := make(chan struct{})
+	var ran atomic.Int32
+	err := For(context.Background(), pieces, 1, 2, func(_, lo, _ int) {
+		if lo == 0 {
+			close(failing)
+			panic("boom")
+		}
+		<-failing
+		time.Sleep(time.Millisecond) // half a second for all pieces: time enough to be stopped
+		ran.Add(1)
+	})
+	if errs.KindOf(err) != errs.Internal || ran.Load() == pieces-1 {
+		t.Fatalf("got %v after %d more pieces, want an internal error before the last", err, ran.Load())
 	}
 }
 
