@@ -95,7 +95,7 @@ func TestMarginEqualsTheNaiveLoopAndItsDifferences(t *testing.T) {
 		{"a learner of few neurons", 16, 2, 4}, {"a batch of the paper's kind", 32, 16, 4},
 	} {
 		x, labels := batch(1, c.n, c.dim, c.classes)
-		grad := slices.Repeat([]float32{9}, len(x)) // must be overwritten
+		grad := slices.Repeat([]float32{9}, len(x))                     // must be overwritten
 		if _, _, err := l.Compute(x, c.dim, labels, grad); err != nil { // leaves used buffers behind
 			t.Fatalf("%s: %v", c.name, err)
 		}
