@@ -1,0 +1,139 @@
+package train
+
+import (
+	"math"
+
+	"libdsl/lib/errs"
+	"libdsl/lib/model"
+)
+
+// Profiles.
+const (
+	// Scratch trains without weights from elsewhere: a warm-up as a classification network, then the learners at a tenth of its rate.
+	Scratch = "scratch"
+	// Paper is the schedule of Adiga, Dolz and Lombaert 2022; it needs the weights of a trained backbone.
+	Paper = "paper"
+)
+
+// Dynamic asks for one learner that grows by itself.
+const Dynamic = 0
+
+// Options of a training. Fill gives zero values their defaults, those of the profile.
+type Options struct {
+	Profile        string
+	Arch           model.Arch
+	InputSize      int          // pixels of a side
+	Init           *model.Model // trained weights to start from; nil trains from scratch
+	Learners       int          // Dynamic, or K ≥ 1 fixed
+	Epochs         int          // budget in passes over the training images; Steps, when set, replaces it
+	Steps          int64        // optimiser steps of the whole run
+	BatchSize      int
+	ImagesPerClass int
+	WarmupShare    float64 // share of the steps spent as a classification network, [0, 1)
+	WarmupRate     float64 // Adam's rate there
+	LearningRate   float64 // Adam's rate for the learners
+	WeightDecay    float64 // added to the gradient of all parameters
+	FinetuneShare  float64 // share of the learners' steps at the end that train the whole embedding
+	RateDecay      bool    // cosine decay of the rate in the warm-up and in fine-tuning
+	ReclusterEvery int     // epochs
+	Patience       int     // validations without a better NMI before a growth
+	ClusterSpace   string  // EmbeddingSpace or PenultimateSpace
+	Threads        int     // CPU threads, 0 for all
+	Workers        int     // goroutines that decode and augment, 0 for as many as threads
+	Seed           uint64
+}
+
+// The vectors that K-means groups.
+const (
+	EmbeddingSpace   = "embedding"
+	PenultimateSpace = "penultimate"
+)
+
+// Fill gives unset fields the profile's defaults. Errors: Invalid for an unknown profile.
+func (o *Options) Fill() error {
+	if o.Profile == "" {
+		o.Profile = Scratch
+	}
+	d, ok := profiles[o.Profile]
+	if !ok {
+		return errs.New(errs.Invalid, "train: profile: got %q, want %q or %q", o.Profile, Scratch, Paper)
+	}
+	a := &o.Arch
+	fill(&a.Backbone, "resnet18")
+	fill(&a.Stem, "standard")
+	fill(&a.Attention, model.Gate)
+	fill(&a.EmbeddingDim, 128)
+	fill(&o.InputSize, 224)
+	fill(&o.Epochs, d.Epochs)
+	fill(&o.BatchSize, d.BatchSize)
+	fill(&o.ImagesPerClass, d.ImagesPerClass)
+	fill(&o.LearningRate, d.LearningRate)
+	fill(&o.WarmupRate, d.WarmupRate)
+	fill(&o.WeightDecay, d.WeightDecay)
+	fill(&o.FinetuneShare, d.FinetuneShare)
+	fill(&o.ClusterSpace, EmbeddingSpace)
+	if o.Init == nil {
+		fill(&o.WarmupShare, d.WarmupShare)
+	}
+	o.RateDecay = o.RateDecay || d.RateDecay
+	fill(&o.ReclusterEvery, max(d.ReclusterEvery, o.Epochs/50))
+	fill(&o.Patience, max(d.Patience, o.Epochs/15))
+	return nil
+}
+
+// profiles hold what differs between the two; method.md of the paper's setting and a search on HAM10000 are the sources, see RATIONALE.
+var profiles = map[string]Options{
+	Scratch: {Epochs: 40, BatchSize: 128, ImagesPerClass: 16, WarmupShare: 0.5, WarmupRate: 1e-3, LearningRate: 1e-4, WeightDecay: 1e-4,
+		FinetuneShare: 1.0 / 6, RateDecay: true, ReclusterEvery: 1, Patience: 3},
+	Paper: {Epochs: 300, BatchSize: 32, ImagesPerClass: 8, LearningRate: 1e-5, WarmupRate: 1e-3, WeightDecay: 1e-4,
+		FinetuneShare: 1.0 / 6, ReclusterEvery: 2, Patience: 10},
+}
+
+func fill[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Check reports the first option that makes no sense, as an Invalid error that names it.
+func (o *Options) Check() error {
+	if err := o.Arch.Check(); err != nil {
+		return err
+	}
+	for _, c := range []struct {
+		name    string
+		value   float64
+		low, hi float64
+	}{
+		{"input_size", float64(o.InputSize), 8, 1024},
+		{"learners", float64(o.Learners), 0, float64(o.Arch.EmbeddingDim / 2)},
+		{"epochs", float64(o.Epochs), 1, 1e6},
+		{"steps", float64(o.Steps), 0, 1e12},
+		{"batch_size", float64(o.BatchSize), 4, 4096},
+		{"images_per_class", float64(o.ImagesPerClass), 2, float64(o.BatchSize / 2)},
+		{"learning_rate", o.LearningRate, math.SmallestNonzeroFloat64, 1},
+		{"warmup_rate", o.WarmupRate, math.SmallestNonzeroFloat64, 1},
+		{"weight_decay", o.WeightDecay, 0, 1},
+		{"warmup_share", o.WarmupShare, 0, 0.95},
+		{"finetune_share", o.FinetuneShare, 0, 0.95},
+		{"recluster_every", float64(o.ReclusterEvery), 1, 1e6},
+		{"patience", float64(o.Patience), 1, 1e6},
+		{"threads", float64(o.Threads), 0, 1024},
+		{"workers", float64(o.Workers), 0, 1024},
+	} {
+		if !(c.value >= c.low && c.value <= c.hi) {
+			return errs.New(errs.Invalid, "train: %s: got %g, want %g to %g", c.name, c.value, c.low, c.hi)
+		}
+	}
+	if o.ClusterSpace != EmbeddingSpace && o.ClusterSpace != PenultimateSpace {
+		return errs.New(errs.Invalid, "train: cluster_space: got %q, want %q or %q", o.ClusterSpace, EmbeddingSpace, PenultimateSpace)
+	}
+	if o.Learners > 1 && o.Init == nil && o.WarmupShare == 0 {
+		return errs.New(errs.Invalid, "train: learners: got %d from the start without trained weights or a warm-up; give one of the two", o.Learners)
+	}
+	if o.Init != nil && (o.Init.Arch.Backbone != o.Arch.Backbone || o.Init.Arch.Stem != o.Arch.Stem || o.Init.Arch.Attention != o.Arch.Attention) {
+		return errs.New(errs.Invalid, "train: the weights to start from are of %v, want %v", o.Init.Arch, o.Arch)
+	}
+	return nil
+}

@@ -1,0 +1,243 @@
+// Package train is the training loop of the method: a warm-up as a classification network, learners that train on clusters of the data and
+// grow at a plateau, and fine-tuning of the whole embedding.
+//
+// The network runs on a device through model.Runner; everything here works on B×D numbers on the host. One loop serves dynamic growth, a fixed
+// number of learners and a single one. The trainer owns its store and changes nobody's model.
+package train
+
+import (
+	"context"
+	"math"
+
+	"libdsl/lib/backend"
+	"libdsl/lib/dataset"
+	"libdsl/lib/errs"
+	"libdsl/lib/ir"
+	"libdsl/lib/learner"
+	"libdsl/lib/loss"
+	"libdsl/lib/model"
+	"libdsl/lib/rng"
+)
+
+// B batch, D embedding dim, C feature channels, K learners, N images.
+
+// Trainer is one run. It has one owner.
+type Trainer struct {
+	o     Options
+	sched schedule
+	data  *data
+	tell  *teller
+
+	backend backend.Backend
+	runner  *model.Runner // of the network as it is now: classification head or embedding
+	set     *learner.Set
+	frozen  bool // BatchNorm uses its running statistics
+
+	loss   loss.Loss
+	host   hostBuffers
+	rows   []uint8 // embedding neurons that a step trains
+	active int     // the learner that a step trains, or whole
+	args   ir.Args
+
+	learnerGradient gradient // gradientOf, bound once so that no step allocates
+	done            int64    // optimiser steps
+	adam            int64    // optimiser steps since Adam's state was last reset
+	epoch           int
+	current         clusters
+	growth          growth
+	best            best
+}
+
+// hostBuffers are the B×D numbers of a step, made once.
+type hostBuffers struct {
+	z, dz []float32 // unit rows that the loss sees, and its gradient
+}
+
+// Result is what a run ends with.
+type Result struct {
+	Best, Last           *model.Model
+	BestScore, LastScore Validation
+	Steps                int64
+	Growths              int
+}
+
+// Run trains on the dataset's training split and validates on its validation split. tell may be nil; it runs on the caller's goroutine,
+// and returning false cancels. onSave, when set, gets each new best model and, at each validation, the last one.
+//
+// Errors: Invalid for options or data that make no sense, before anything is trained; Cancelled, with a Result that holds what there is; Device; OutOfMemory;
+// those of onSave and of reading images.
+func Run(ctx context.Context, be backend.Backend, d *dataset.Dataset, o Options, tell func(*Progress) bool,
+	onSave func(best bool, m *model.Model, v Validation) error) (res *Result, err error) {
+	if err := o.Fill(); err != nil {
+		return nil, err
+	}
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
+	t := &Trainer{o: o, backend: be, loss: loss.NewMargin(), tell: newTeller(tell)}
+	t.best.onSave = onSave
+	t.learnerGradient = t.gradientOf
+	if t.data, err = openData(ctx, d, &t.o); err != nil {
+		return nil, err
+	}
+	defer t.data.close()
+	t.sched = newSchedule(&t.o, int64(max(1, len(t.data.train)/o.BatchSize)))
+	t.growth.improved = math.Inf(-1)
+	t.best.score.NMI = math.Inf(-1)
+	defer t.closeNetwork()
+	err = t.run(ctx)
+	if err != nil && errs.KindOf(err) != errs.Cancelled {
+		return nil, err
+	}
+	res, saveErr := t.finish()
+	if err == nil {
+		err = saveErr
+	}
+	return res, err
+}
+
+// run goes through the stages.
+func (t *Trainer) run(ctx context.Context) error {
+	w, err := t.initial()
+	if err != nil {
+		return err
+	}
+	t.tell.start(t)
+	if t.sched.warmup > 0 {
+		if w, err = t.warmup(ctx, w); err != nil {
+			return err
+		}
+	}
+	t.frozen = t.frozen || t.sched.warmup > 0
+	if err := t.openNetwork(t.o.Arch, w); err != nil {
+		return err
+	}
+	return t.learn(ctx)
+}
+
+// initial makes the learners and the weights to start from.
+func (t *Trainer) initial() (model.Weights, error) {
+	k := max(1, t.o.Learners)
+	var err error
+	if t.set, err = learner.New(t.o.Arch.EmbeddingDim, k); err != nil {
+		return nil, err
+	}
+	w, err := model.Init(t.o.Arch, t.set.Subspaces(), t.o.Seed)
+	if err != nil {
+		return nil, err
+	}
+	if t.o.Init != nil {
+		t.frozen = true
+		for name, v := range t.o.Init.Weights {
+			if name != model.EmbeddingWeight && name != model.EmbeddingBias {
+				w[name] = append([]float32(nil), v...)
+			}
+		}
+	}
+	return w, nil
+}
+
+// openNetwork puts weights into a store with fresh Adam state and starts an executor for them.
+func (t *Trainer) openNetwork(a model.Arch, w model.Weights) error {
+	t.closeNetwork()
+	tensors, err := model.Tensors(a, true)
+	if err != nil {
+		return err
+	}
+	s, err := t.backend.NewStore(tensors)
+	if err != nil {
+		return err
+	}
+	if err := w.WriteTo(s); err != nil {
+		s.Close()
+		return err
+	}
+	if t.runner, err = model.NewRunner(a, t.backend, s, backend.Options{Threads: t.o.Threads}, false); err != nil {
+		s.Close()
+		return err
+	}
+	n := t.o.BatchSize * a.EmbeddingDim
+	t.host = hostBuffers{z: make([]float32, n), dz: make([]float32, n)}
+	t.rows = make([]uint8, a.EmbeddingDim)
+	t.adam = 0
+	return nil
+}
+
+func (t *Trainer) closeNetwork() {
+	if t.runner != nil {
+		t.runner.Close()
+		t.runner.Store.Close()
+		t.runner = nil
+	}
+}
+
+// weights copies the network's weights from the device.
+func (t *Trainer) weights() (model.Weights, error) {
+	tensors, err := model.Tensors(t.runner.Arch, false)
+	if err != nil {
+		return nil, err
+	}
+	w := model.Weights{}
+	for _, x := range tensors {
+		w[x.Name] = make([]float32, x.Shape.Count())
+	}
+	return w, w.ReadFrom(t.runner.Store)
+}
+
+// gradient computes the loss of the host's rows e [B,D] and writes dL/de to de.
+type gradient func(e []float32, labels []int64, de []float32) (value float64, err error)
+
+// step trains on one batch. Nothing of it allocates.
+func (t *Trainer) step(ctx context.Context, prog backend.Program, b *batch, g gradient) (float64, error) {
+	t.done++
+	t.adam++
+	t.args = ir.Args{LR: t.sched.rate(t.done - 1), WeightDecay: t.o.WeightDecay, Beta1: 0.9, Beta2: 0.999, AdamEps: 1e-8,
+		Step: t.adam, DropoutKey: rng.DropoutKey(t.o.Seed, uint64(t.done)), BNMomentum: 0.1}
+	value, err := t.computeStep(ctx, prog, b, g)
+	if err != nil {
+		t.done--
+		t.adam--
+	}
+	return value, err
+}
+
+func (t *Trainer) computeStep(ctx context.Context, prog backend.Program, b *batch, g gradient) (float64, error) {
+	pixels, err := prog.Input(model.InPixels)
+	if err != nil {
+		return 0, err
+	}
+	copy(pixels, b.pixels)
+	rows, err := prog.Input(model.InRows)
+	if err != nil {
+		return 0, err
+	}
+	copy(rows, t.rows)
+	if err := prog.Forward(ctx, &t.args); err != nil {
+		return 0, err
+	}
+	e, err := prog.Output(model.OutEmbedding)
+	if err != nil {
+		return 0, err
+	}
+	seed, err := prog.InputF32(model.InSeed)
+	if err != nil {
+		return 0, err
+	}
+	value, err := g(e, b.labels, seed)
+	if err != nil {
+		return 0, err
+	}
+	if math.IsNaN(value) || math.IsInf(value, 0) {
+		return 0, errs.New(errs.Invalid, "train: step %d: the loss is %v; a smaller learning_rate may help", t.done, value)
+	}
+	return value, prog.Backward(ctx, &t.args)
+}
+
+// program is the training program for the network as it is now.
+func (t *Trainer) program() (backend.Program, error) {
+	mode := model.TrainBatch
+	if t.frozen {
+		mode = model.Train
+	}
+	return t.runner.Program(mode, t.o.BatchSize, t.o.InputSize, t.o.InputSize)
+}

@@ -1,0 +1,137 @@
+package train
+
+import (
+	"context"
+	"math"
+
+	"libdsl/lib/eval"
+	"libdsl/lib/learner"
+	"libdsl/lib/model"
+)
+
+// Validation is what a model scored on the validation split; RecallAt1 is the average over queries, MacroRecallAt1 over classes.
+type Validation struct {
+	NMI, RecallAt1, MacroRecallAt1 float64
+	Step                           int64
+	Epoch                          int
+}
+
+// best keeps the model with the highest validation NMI.
+type best struct {
+	score    Validation
+	model    *model.Model
+	last     Validation
+	fallback model.Weights // an embedding network while a classification network trains
+	onSave   func(best bool, m *model.Model, v Validation) error
+}
+
+// validate scores the network on the validation split. In the warm-up that is the unit penultimate vector, which is what a classification
+// network embeds with; such a network is never the best model.
+func (t *Trainer) validate(ctx context.Context, stage Stage) error {
+	space := EmbeddingSpace
+	if stage == Warmup {
+		space = PenultimateSpace
+	}
+	x, dim, err := t.embed(ctx, t.data.val, space)
+	if err != nil {
+		return err
+	}
+	labels := make([]int64, len(t.data.val))
+	for i, image := range t.data.val {
+		labels[i] = t.data.label(image)
+	}
+	r, err := eval.Score(ctx, x, dim, labels, nil, t.o.Threads)
+	if err != nil {
+		return err
+	}
+	v := Validation{NMI: r.NMI, RecallAt1: r.SelfExcluded.Micro.RecallAtK[0], MacroRecallAt1: r.SelfExcluded.Macro.RecallAtK[0], Step: t.done, Epoch: t.epoch}
+	t.best.last = v
+	better := stage != Warmup && v.NMI > t.best.score.NMI
+	if stage == Learn {
+		t.growth.observe(v.NMI)
+	}
+	if err := t.tell.validated(t, stage, v, better); err != nil || stage == Warmup {
+		return err
+	}
+	return t.keep(v, better)
+}
+
+// keep hands the network to onSave, and remembers it when it is the best so far.
+func (t *Trainer) keep(v Validation, better bool) error {
+	m, err := t.snapshot()
+	if err != nil {
+		return err
+	}
+	if better {
+		t.best.score, t.best.model = v, m
+	}
+	if t.best.onSave == nil {
+		return nil
+	}
+	if better {
+		if err := t.best.onSave(true, m, v); err != nil {
+			return err
+		}
+	}
+	return t.best.onSave(false, m, v)
+}
+
+// snapshot is the embedding network as it is now.
+func (t *Trainer) snapshot() (*model.Model, error) {
+	var w model.Weights
+	var err error
+	if t.best.fallback != nil && t.runner.Arch != t.o.Arch {
+		w = t.best.fallback
+	} else if w, err = t.weights(); err != nil {
+		return nil, err
+	}
+	set, err := learner.FromSubspaces(t.o.Arch.EmbeddingDim, t.set.Subspaces())
+	if err != nil {
+		return nil, err
+	}
+	return &model.Model{Arch: t.o.Arch, InputSize: t.o.InputSize, ClassNames: t.data.classes, Learners: set, Weights: w}, nil
+}
+
+// finish makes the result, also of a cancelled run.
+func (t *Trainer) finish() (*Result, error) {
+	res := &Result{Best: t.best.model, BestScore: t.best.score, LastScore: t.best.last, Steps: t.done, Growths: t.growth.count}
+	if t.runner == nil {
+		return res, nil
+	}
+	m, err := t.snapshot()
+	if err != nil {
+		return nil, err
+	}
+	res.Last = m
+	if res.Best == nil {
+		res.Best = m
+	}
+	if t.best.onSave != nil {
+		if res.Best == m {
+			if err := t.best.onSave(true, m, t.best.last); err != nil {
+				return nil, err
+			}
+		}
+		if err := t.best.onSave(false, m, t.best.last); err != nil {
+			return nil, err
+		}
+	}
+	t.tell.done(t)
+	return res, nil
+}
+
+// unitRows scales rows to length 1; zero rows stay.
+func unitRows(x []float32, dim int) {
+	for at := 0; at < len(x); at += dim {
+		sum := 0.0
+		for _, v := range x[at : at+dim] {
+			sum += float64(v) * float64(v)
+		}
+		if sum == 0 {
+			continue
+		}
+		for i := range dim {
+			x[at+i] = float32(float64(x[at+i]) / math.Sqrt(sum))
+		}
+	}
+}
