@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash/crc32"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -25,7 +26,9 @@ func pack(kind uint32, body []byte) ([]byte, error) {
 		return nil, errs.Wrap(errs.Internal, err, "modelfile: zstd")
 	}
 	out := enc.EncodeAll(body, make([]byte, headerSize, headerSize+len(body)+len(body)/64+1024))
-	h := header{kind: kind, frameBytes: uint64(len(out) - headerSize), bodyBytes: uint64(len(body)), digest: sha256.Sum256(body)}
+	frame := out[headerSize:]
+	h := header{kind: kind, frameBytes: uint64(len(frame)), bodyBytes: uint64(len(body)), digest: sha256.Sum256(body),
+		frameCRC: crc32.Checksum(frame, castagnoli)}
 	if err := checkRatio(h.bodyBytes, h.frameBytes); err != nil {
 		return nil, errs.Wrap(errs.Invalid, err, "modelfile: tensors are almost all constant")
 	}
@@ -35,6 +38,9 @@ func pack(kind uint32, body []byte) ([]byte, error) {
 
 // unpack decompresses the frame into a buffer of exactly the declared size and checks its digest.
 func unpack(h *header, frame []byte) ([]byte, error) {
+	if got := crc32.Checksum(frame, castagnoli); got != h.frameCRC {
+		return nil, fmt.Errorf("zstd frame: got CRC %08x, want %08x", got, h.frameCRC)
+	}
 	if err := checkFrame(frame, h.bodyBytes); err != nil {
 		return nil, err
 	}
@@ -77,7 +83,9 @@ func checkFrame(data []byte, bodyBytes uint64) error {
 		return errors.New("zstd frame: got one that needs a dictionary")
 	case window > maxWindow:
 		return fmt.Errorf("zstd frame: got a window of %d bytes, want at most %d", window, maxWindow)
-	case h.HasFCS && h.FrameContentSize != bodyBytes:
+	case !h.HasFCS:
+		return errors.New("zstd frame: got no content size")
+	case h.FrameContentSize != bodyBytes:
 		return fmt.Errorf("zstd frame: got a content size of %d, want %d", h.FrameContentSize, bodyBytes)
 	}
 	end, err := frameEnd(data, h.HeaderSize)

@@ -20,7 +20,8 @@ import (
 //	24  size of the zstd frame, uint64
 //	32  size of the body (the FlatBuffer), uint64
 //	40  SHA-256 of the body, 32 bytes
-//	72  0, 20 bytes
+//	72  CRC-32C of the frame, uint32
+//	76  0, 16 bytes
 //	92  CRC-32C of bytes 0..91, uint32
 const (
 	headerSize    = 96
@@ -49,6 +50,7 @@ type header struct {
 	frameBytes uint64
 	bodyBytes  uint64
 	digest     [sha256.Size]byte
+	frameCRC   uint32 // shows a flipped bit before the decompressor meets it, and those that it would not notice
 }
 
 func (h *header) encode() []byte {
@@ -60,7 +62,8 @@ func (h *header) encode() []byte {
 	b = le.AppendUint64(b, h.frameBytes)
 	b = le.AppendUint64(b, h.bodyBytes)
 	b = append(b, h.digest[:]...)
-	b = append(b, make([]byte, 20)...)
+	b = le.AppendUint32(b, h.frameCRC)
+	b = append(b, make([]byte, 16)...)
 	return le.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
@@ -79,9 +82,10 @@ func decodeHeader(b []byte, fileBytes uint64, limits Limits) (*header, error) {
 	if v := le.Uint32(b[8:]); v != formatVersion {
 		return nil, errs.New(errs.Unsupported, "got format version %d, want %d; a newer libdsl may read it", v, formatVersion)
 	}
-	h := &header{kind: le.Uint32(b[12:]), frameBytes: le.Uint64(b[24:]), bodyBytes: le.Uint64(b[32:])}
+	h := &header{kind: le.Uint32(b[12:]), frameBytes: le.Uint64(b[24:]), bodyBytes: le.Uint64(b[32:]),
+		frameCRC: le.Uint32(b[72:])}
 	copy(h.digest[:], b[40:72])
-	for _, c := range append(b[16:24:24], b[72:92]...) {
+	for _, c := range append(b[16:24:24], b[76:92]...) {
 		if c != 0 {
 			return nil, fmt.Errorf("header: got flags or reserved bytes other than 0")
 		}

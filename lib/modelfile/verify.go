@@ -211,15 +211,17 @@ func (v *verifier) text(pos uint64) error {
 	return nil
 }
 
-// checkSpans sees that the claims cover the body, without overlap, but for the zero bytes that alignment needs.
+// checkSpans sees that no two claims overlap, and that they cover the body but for the zero bytes that alignment needs.
 func (v *verifier) checkSpans() error {
 	slices.SortFunc(v.spans, func(a, b span) int { return cmp.Compare(a.start, b.start) })
+	for i := range v.spans[1:] {
+		if next := v.spans[i+1].start; next < v.spans[i].end {
+			return fmt.Errorf("got two objects that overlap at %d", next)
+		}
+	}
 	const maxPadding = 7 // alignment is at most 8
 	end := uint64(0)
 	for _, s := range append(v.spans, span{uint64(len(v.body)), uint64(len(v.body))}) {
-		if s.start < end {
-			return fmt.Errorf("got two objects that overlap at %d", s.start)
-		}
 		if s.start-end > maxPadding {
 			return fmt.Errorf("got %d bytes at %d that belong to nothing", s.start-end, end)
 		}
