@@ -64,7 +64,7 @@ func batchNorm(a *ir.Attrs, _ *ir.Args, in, out []Buf) {
 			sq += d * d
 		}
 		s := float64(gamma[c]) / math.Sqrt(sq/n+float64(a.Eps))
-		for i := c; i < len(x); i += C {
+		for i := c; i < len(y); i += C { // none when nobody reads y
 			v := (float64(x[i])-mean)*s + float64(beta[c])
 			if a.Residual {
 				v += float64(in[3].F[i])
