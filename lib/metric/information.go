@@ -5,13 +5,9 @@
 package metric
 
 import (
-	"context"
-	"fmt"
 	"math"
 
-	"libdsl/lib/cluster"
 	"libdsl/lib/errs"
-	"libdsl/lib/rng"
 )
 
 // NMI is the normalised mutual information of labels and clusters, both [N]:
@@ -51,31 +47,6 @@ func AMI(labels []int64, clusters []int) (float64, error) {
 	chance := t.chance()
 	mean := (entropy(t.rows, t.n) + entropy(t.cols, t.n)) / 2
 	return (t.information() - chance) / (mean - chance), nil
-}
-
-// ClusterNMI is the mean NMI of labels [N] and K-means clusters of rows x [N, dim], over the given number of seeded
-// runs (3 for the method's validation), with as many clusters as there are classes among labels.
-// Errors: those of NMI and cluster.KMeans; errs.Invalid when seeds is below 1.
-func ClusterNMI(ctx context.Context, x []float32, dim int, labels []int64, seeds, threads int) (float64, error) {
-	if seeds < 1 || dim < 1 || len(labels)*dim != len(x) {
-		return 0, errs.New(errs.Invalid, "metric: cluster NMI: got %d numbers, rows of %d, %d labels, %d seeds, want a label for each row and a seed or more",
-			len(x), dim, len(labels), seeds)
-	}
-	classes := len(countOf(labels))
-	var sum float64
-	for s := range seeds {
-		stream := rng.New(uint64(s), fmt.Sprintf("metric/nmi/%d", s))
-		r, err := cluster.KMeans(ctx, x, dim, cluster.Options{K: classes, Threads: threads}, stream)
-		if err != nil {
-			return 0, err
-		}
-		nmi, err := NMI(labels, r.Assignment)
-		if err != nil {
-			return 0, err
-		}
-		sum += nmi
-	}
-	return sum / float64(seeds), nil
 }
 
 // table counts the images of each class (row), cluster (column) and pair of both; rows and cols are in order of first

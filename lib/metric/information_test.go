@@ -1,7 +1,6 @@
 package metric
 
 import (
-	"context"
 	"math"
 	"testing"
 
@@ -100,30 +99,5 @@ func TestNMIAndAMIRefuseBadArguments(t *testing.T) {
 		if _, err := AMI(c.labels, c.clusters); errs.KindOf(err) != errs.Invalid {
 			t.Errorf("AMI, %s: got %v, want an invalid-argument error", c.name, err)
 		}
-	}
-}
-
-func TestClusterNMI(t *testing.T) {
-	ctx := context.Background()
-	near, labels := unitRows(1, 200, 8, 4, 0.05)
-	far, other := unitRows(2, 200, 8, 4, 50)
-	if got, err := ClusterNMI(ctx, near, 8, labels, 3, 1); err != nil || math.Abs(got-1) > 1e-12 {
-		t.Errorf("separate classes: got %v, %v, want 1", got, err)
-	}
-	one, err := ClusterNMI(ctx, far, 8, other, 3, 1)
-	if err != nil || one > 0.2 {
-		t.Errorf("noise: got %v, %v, want less than 0.2", one, err)
-	}
-	if two, err := ClusterNMI(ctx, far, 8, other, 3, 2); err != nil || two != one {
-		t.Errorf("on two threads: got %v, %v, want %v", two, err, one)
-	}
-	if _, err := ClusterNMI(ctx, near, 8, labels[1:], 3, 1); errs.KindOf(err) != errs.Invalid {
-		t.Errorf("a label too few: got %v, want an invalid-argument error", err)
-	}
-	if _, err := ClusterNMI(ctx, near, 8, labels, 0, 1); errs.KindOf(err) != errs.Invalid {
-		t.Errorf("no seed: got %v, want an invalid-argument error", err)
-	}
-	if _, err := ClusterNMI(ctx, nil, 8, nil, 3, 1); errs.KindOf(err) != errs.Invalid {
-		t.Errorf("no image: got %v, want an invalid-argument error", err)
 	}
 }
