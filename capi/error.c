@@ -45,9 +45,20 @@ const char *dsl_last_error_message(void) {
 }
 
 const char *dsl_status_name(int32_t status) {
-    static const char *const names[] = {"ok", "invalid argument", "not found", "corrupt", "unsupported", "device error",
-                                        "out of memory", "cancelled", "input/output error", "buffer too small",
-                                        "used after fork", "poisoned", "ABI mismatch", "internal error"};
+    static const char *const names[] = {"ok",
+                                        "invalid argument",
+                                        "not found",
+                                        "corrupt",
+                                        "unsupported",
+                                        "device error",
+                                        "out of memory",
+                                        "cancelled",
+                                        "input/output error",
+                                        "buffer too small",
+                                        "used after fork",
+                                        "poisoned",
+                                        "ABI mismatch",
+                                        "internal error"};
     const int32_t count = (int32_t)(sizeof names / sizeof names[0]);
     return status >= 0 && status < count ? names[status] : "unknown status";
 }

@@ -56,9 +56,13 @@ func progressTo(fn C.dsl_progress_fn, user unsafe.Pointer) func(*dsl.Progress) b
 	return func(p *dsl.Progress) bool {
 		c := C.dsl_progress{
 			struct_size: C.uint32_t(unsafe.Sizeof(C.dsl_progress{})),
-			stage:       C.int32_t(p.Stage), event: C.int32_t(p.Event), epoch: C.int32_t(p.Epoch), num_epochs: C.int32_t(p.NumEpochs),
-			num_learners: C.int32_t(p.NumLearners), step: C.int64_t(p.Step), num_steps: C.int64_t(p.NumSteps), loss: C.double(p.Loss),
-			nmi: C.double(p.NMI), recall_at_1: C.double(p.RecallAt1), elapsed_s: C.double(p.ElapsedS),
+			stage:       C.int32_t(p.Stage), event: C.int32_t(p.Event), epoch: C.int32_t(p.Epoch), num_learners: C.int32_t(p.NumLearners),
+			learner: C.int32_t(p.Learner), step: C.int64_t(p.Step), num_steps: C.int64_t(p.NumSteps), learning_rate: C.double(p.LearningRate),
+			loss: C.double(p.Loss), nmi: C.double(p.NMI), recall_at_1: C.double(p.RecallAt1), macro_recall_at_1: C.double(p.MacroRecallAt1),
+			elapsed_s: C.double(p.ElapsedS),
+		}
+		if p.Best {
+			c.best = 1
 		}
 		if p.Message != "" {
 			c.message = C.CString(p.Message)

@@ -9,38 +9,38 @@
 #define H(handle) ((uintptr_t)(handle))
 
 /* Calls a Go function whose last parameter is the message. */
-#define CALL(function, ...)                               \
-    do {                                                  \
-        char *message = NULL;                             \
-        if (shim_is_forked()) {                            \
-            return DSL_STATUS_FORKED;                     \
-        }                                                 \
-        int32_t status = function(__VA_ARGS__, &message); \
-        return shim_finish(status, message);               \
+#define CALL(function, ...)                                                                                            \
+    do {                                                                                                               \
+        char *message = NULL;                                                                                          \
+        if (shim_is_forked()) {                                                                                        \
+            return DSL_STATUS_FORKED;                                                                                  \
+        }                                                                                                              \
+        int32_t status = function(__VA_ARGS__, &message);                                                              \
+        return shim_finish(status, message);                                                                           \
     } while (0)
 
 /* The same for functions that make a handle. */
-#define CREATE(function, out, ...)                                          \
-    do {                                                                    \
-        char *message = NULL;                                               \
-        uintptr_t made = 0;                                                 \
-        if ((out) == NULL) {                                                \
-            return invalid(#out ": got NULL, want a place for the handle"); \
-        }                                                                   \
-        *(out) = NULL;                                                      \
-        if (shim_is_forked()) {                                              \
-            return DSL_STATUS_FORKED;                                       \
-        }                                                                   \
-        int32_t status = function(__VA_ARGS__, &made, &message);            \
-        *(out) = (void *)made;                                              \
-        return shim_finish(status, message);                                 \
+#define CREATE(function, out, ...)                                                                                     \
+    do {                                                                                                               \
+        char *message = NULL;                                                                                          \
+        uintptr_t made = 0;                                                                                            \
+        if ((out) == NULL) {                                                                                           \
+            return invalid(#out ": got NULL, want a place for the handle");                                            \
+        }                                                                                                              \
+        *(out) = NULL;                                                                                                 \
+        if (shim_is_forked()) {                                                                                        \
+            return DSL_STATUS_FORKED;                                                                                  \
+        }                                                                                                              \
+        int32_t status = function(__VA_ARGS__, &made, &message);                                                       \
+        *(out) = (void *)made;                                                                                         \
+        return shim_finish(status, message);                                                                           \
     } while (0)
 
-#define FREE(function, handle)                      \
-    do {                                            \
-        if ((handle) != NULL && !shim_is_forked()) { \
-            function(H(handle));                    \
-        }                                           \
+#define FREE(function, handle)                                                                                         \
+    do {                                                                                                               \
+        if ((handle) != NULL && !shim_is_forked()) {                                                                   \
+            function(H(handle));                                                                                       \
+        }                                                                                                              \
     } while (0)
 
 static int32_t failure(int32_t status, const char *what, const char *text) {
@@ -69,18 +69,18 @@ static int32_t copy_struct(void *dst, size_t known, const void *src, const char 
     return DSL_STATUS_OK;
 }
 
-#define COPY(local, pointer, name)                                                 \
-    do {                                                                           \
-        if (shim_is_forked()) {                                                     \
-            return DSL_STATUS_FORKED;                                              \
-        }                                                                          \
-        if ((pointer) == NULL) {                                                   \
-            return invalid(name ": got NULL, want a struct set up with DSL_INIT"); \
-        }                                                                          \
-        int32_t copied = copy_struct(&(local), sizeof(local), (pointer), name);    \
-        if (copied != DSL_STATUS_OK) {                                             \
-            return copied;                                                         \
-        }                                                                          \
+#define COPY(local, pointer, name)                                                                                     \
+    do {                                                                                                               \
+        if (shim_is_forked()) {                                                                                        \
+            return DSL_STATUS_FORKED;                                                                                  \
+        }                                                                                                              \
+        if ((pointer) == NULL) {                                                                                       \
+            return invalid(name ": got NULL, want a struct set up with DSL_INIT");                                     \
+        }                                                                                                              \
+        int32_t copied = copy_struct(&(local), sizeof(local), (pointer), name);                                        \
+        if (copied != DSL_STATUS_OK) {                                                                                 \
+            return copied;                                                                                             \
+        }                                                                                                              \
     } while (0)
 
 void dsl_struct_init(void *out_struct, size_t size_bytes) {
@@ -114,7 +114,9 @@ int32_t dsl_image_size(const dsl_image *image, int32_t *out_height, int32_t *out
 
 void dsl_image_free(dsl_image *image) { FREE(goImageFree, image); }
 
-int32_t dsl_dataset_open(const char *path, dsl_dataset **out_dataset) { CREATE(goDatasetOpen, out_dataset, (char *)path); }
+int32_t dsl_dataset_open(const char *path, dsl_dataset **out_dataset) {
+    CREATE(goDatasetOpen, out_dataset, (char *)path);
+}
 
 int32_t dsl_dataset_create(dsl_dataset **out_dataset) { CREATE(goDatasetCreate, out_dataset, 0); }
 

@@ -32,7 +32,8 @@ int main(int argc, char **argv) {
             fprintf(stderr, "out of memory\n");
             return 1;
         }
-        status = dsl_session_embed_files(session, (const char *const *)argv + 2, num_images, NULL, embeddings, capacity);
+        status =
+            dsl_session_embed_files(session, (const char *const *)argv + 2, num_images, NULL, embeddings, capacity);
     }
     if (status != DSL_STATUS_OK) {
         fprintf(stderr, "%s: %s\n", dsl_status_name(status), dsl_last_error_message());

@@ -45,19 +45,19 @@ extern "C" {
 /* ---- status ---------------------------------------------------------------------------------------------------- */
 
 #define DSL_STATUS_OK 0
-#define DSL_STATUS_INVALID 1          /* an argument, or what a file asks for, makes no sense */
-#define DSL_STATUS_NOT_FOUND 2        /* no such file, class, split */
-#define DSL_STATUS_CORRUPT 3          /* a damaged file */
-#define DSL_STATUS_UNSUPPORTED 4      /* sound, but not in this version or build */
-#define DSL_STATUS_DEVICE 5           /* the device failed or is not there */
+#define DSL_STATUS_INVALID 1     /* an argument, or what a file asks for, makes no sense */
+#define DSL_STATUS_NOT_FOUND 2   /* no such file, class, split */
+#define DSL_STATUS_CORRUPT 3     /* a damaged file */
+#define DSL_STATUS_UNSUPPORTED 4 /* sound, but not in this version or build */
+#define DSL_STATUS_DEVICE 5      /* the device failed or is not there */
 #define DSL_STATUS_OUT_OF_MEMORY 6
-#define DSL_STATUS_CANCELLED 7        /* by a token or a progress callback */
-#define DSL_STATUS_IO 8               /* reading or writing failed */
+#define DSL_STATUS_CANCELLED 7 /* by a token or a progress callback */
+#define DSL_STATUS_IO 8        /* reading or writing failed */
 #define DSL_STATUS_BUFFER_TOO_SMALL 9
-#define DSL_STATUS_FORKED 10          /* called in a child of fork() */
-#define DSL_STATUS_POISONED 11        /* an earlier call on this handle failed inside the library */
-#define DSL_STATUS_ABI_MISMATCH 12    /* the caller was built for a newer header */
-#define DSL_STATUS_INTERNAL 13        /* a defect of libdsl: please report it */
+#define DSL_STATUS_FORKED 10       /* called in a child of fork() */
+#define DSL_STATUS_POISONED 11     /* an earlier call on this handle failed inside the library */
+#define DSL_STATUS_ABI_MISMATCH 12 /* the caller was built for a newer header */
+#define DSL_STATUS_INTERNAL 13     /* a defect of libdsl: please report it */
 
 /* The name of a status, such as "invalid argument". Never NULL. Works everywhere, after fork() too. */
 DSL_API const char *dsl_status_name(int32_t status);
@@ -112,10 +112,10 @@ typedef struct dsl_array {
     int64_t row_stride_bytes; /* from one row to the next; 0 means rows without gaps */
     int32_t height;
     int32_t width;
-    int32_t channels;         /* 1 or 3 */
-    float window_low;         /* this value becomes black and */
-    float window_high;        /* this one white; both 0 mean 0..255 for U8, 0..65535 for U16, 0..1 for F32 */
-    int32_t reserved;         /* 0 */
+    int32_t channels;  /* 1 or 3 */
+    float window_low;  /* this value becomes black and */
+    float window_high; /* this one white; both 0 mean 0..255 for U8, 0..65535 for U16, 0..1 for F32 */
+    int32_t reserved;  /* 0 */
 } dsl_array;
 
 /* Reads a JPEG or PNG file, told apart by content. EXIF orientation is applied. Errors: NOT_FOUND, IO, CORRUPT, UNSUPPORTED
@@ -229,18 +229,18 @@ DSL_CHECKED int32_t dsl_session_heatmap(dsl_session *session, const dsl_image *i
  * as for dsl_session_embed. The sums hold for the grids to float32 rounding, and for the maps in the originals' pixels as well. */
 typedef struct dsl_explanation {
     uint32_t struct_size;
-    int32_t learner;       /* in: 0..K-1 restricts the sums to this learner's subspace; DSL_LEARNER_ALL for the whole */
-    float *grid_a;         /* in: NULL, or room for the grid of a (dsl_session_grid_size) */
+    int32_t learner; /* in: 0..K-1 restricts the sums to this learner's subspace; DSL_LEARNER_ALL for the whole */
+    float *grid_a;   /* in: NULL, or room for the grid of a (dsl_session_grid_size) */
     float *grid_b;
-    float *map_a;          /* in: NULL, or room for [height, width] of a (dsl_image_size) */
+    float *map_a; /* in: NULL, or room for [height, width] of a (dsl_image_size) */
     float *map_b;
     size_t grid_a_capacity;
     size_t grid_b_capacity;
     size_t map_a_capacity;
     size_t map_b_capacity;
-    double similarity;     /* out: the cosine similarity, in [-1, 1] */
-    double bias_a;         /* out */
-    double bias_b;         /* out */
+    double similarity; /* out: the cosine similarity, in [-1, 1] */
+    double bias_a;     /* out */
+    double bias_b;     /* out */
 } dsl_explanation;
 
 #define DSL_LEARNER_ALL (-1)
@@ -263,25 +263,29 @@ DSL_API void dsl_session_free(dsl_session *session);
 #define DSL_STAGE_FINETUNE 3 /* training the whole embedding */
 #define DSL_STAGE_DONE 4
 
-#define DSL_EVENT_STEP 0     /* an optimiser step is done */
+#define DSL_EVENT_STEP 0 /* an optimiser step is done */
 #define DSL_EVENT_VALIDATED 1
-#define DSL_EVENT_GREW 2     /* a learner was added */
-#define DSL_EVENT_NOTE 3     /* message holds something to know, such as a skipped image */
+#define DSL_EVENT_GREW 2 /* a learner was added */
+#define DSL_EVENT_NOTE 3 /* message holds something to know, such as a skipped image */
 
 /* What a progress callback sees; it and message are valid during the call only. Check struct_size before members that a later header
  * adds. */
 typedef struct dsl_progress {
     uint32_t struct_size;
-    int32_t stage;       /* DSL_STAGE_... */
-    int32_t event;       /* DSL_EVENT_... */
-    int32_t epoch;       /* from 0 */
-    int32_t num_epochs;
+    int32_t stage; /* DSL_STAGE_... */
+    int32_t event; /* DSL_EVENT_... */
+    int32_t epoch; /* 0 before the first */
     int32_t num_learners;
-    int64_t step;        /* optimiser steps done */
-    int64_t num_steps;   /* expected in all; 0 while unknown */
-    double loss;         /* of the last step; NaN when there is none */
-    double nmi;          /* of the last validation, in [0, 1]; NaN when there is none */
-    double recall_at_1;  /* the same */
+    int32_t learner; /* whose step it was */
+    int32_t best;    /* VALIDATED: 1 for the best score so far */
+    int32_t reserved;
+    int64_t step;      /* optimiser steps done; in DSL_STAGE_PREPARE images checked */
+    int64_t num_steps; /* in all; 0 while unknown */
+    double learning_rate;
+    double loss;              /* of the last step; NaN when there is none */
+    double nmi;               /* of the last validation, in [0, 1]; NaN when there is none */
+    double recall_at_1;       /* the same, over queries */
+    double macro_recall_at_1; /* the same, over classes */
     double elapsed_s;
     const char *message; /* NULL, or text for a person */
 } dsl_progress;
@@ -291,26 +295,26 @@ typedef int32_t (*dsl_progress_fn)(const dsl_progress *progress, void *user);
 
 typedef struct dsl_train_options {
     uint32_t struct_size;
-    int32_t learners;         /* 0: dynamic, grow as needed; K >= 1: so many from the start */
-    const char *out_path;     /* required: gets the best model; the last one goes beside it, NAME.last.dsl for NAME.dsl */
-    const char *log_path;     /* NULL, or a file that gets one JSON line per validation and growth */
-    const char *backbone;     /* "resnet18" (default), "resnet34", "resnet50" */
-    const char *stem;         /* "standard" (default: stride 16 in all), "small" (stride 8) */
-    const char *attention;    /* "gate" (default), "none" */
-    const char *profile;      /* "scratch" (default), "paper" */
-    const char *device;       /* as in dsl_session_options */
-    int32_t embedding_dim;    /* default 128 */
-    int32_t input_size;       /* pixels, default 224 */
-    int32_t epochs;           /* default: the profile's */
-    int32_t batch_size;       /* default: the profile's */
-    int32_t images_per_class; /* in a batch; default 8 */
+    int32_t learners;      /* 0: dynamic, grow as needed; K >= 1: so many from the start */
+    const char *out_path;  /* required: gets the best model; the last one goes beside it, NAME.last.dsl for NAME.dsl */
+    const char *log_path;  /* NULL, or a file that gets JSON lines: validations, growths, notes, each tenth step */
+    const char *backbone;  /* "resnet18" (default), "resnet34", "resnet50" */
+    const char *stem;      /* "standard" (default: stride 16 in all), "small" (stride 8) */
+    const char *attention; /* "gate" (default), "none" */
+    const char *profile;   /* "scratch" (default), "paper" */
+    const char *device;    /* as in dsl_session_options */
+    int32_t embedding_dim; /* default 128 */
+    int32_t input_size;    /* pixels, default 224 */
+    int32_t epochs;        /* default: the profile's */
+    int32_t batch_size;    /* default: the profile's */
+    int32_t images_per_class; /* in a batch; default: the profile's */
     int32_t threads;
-    int32_t skip_unreadable;  /* 1: leave unreadable images out and report them; 0: stop before training */
-    int32_t reserved;         /* 0 */
-    int64_t steps;            /* > 0: so many optimiser steps instead of epochs */
+    int32_t skip_unreadable; /* 1: leave unreadable images out and report them; 0: stop before training */
+    int32_t reserved;        /* 0 */
+    int64_t steps;           /* > 0: so many optimiser steps instead of epochs */
     uint64_t seed;
     double learning_rate;     /* default: the profile's */
-    double validation_share;  /* of the training images, when the dataset has no "val" split; default 0.1 */
+    double validation_share;  /* of the training images, when the dataset has no "val" split; default 0.15 */
     dsl_progress_fn progress; /* NULL, or called on the thread that called dsl_train */
     void *progress_user;
 } dsl_train_options;

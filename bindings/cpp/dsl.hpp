@@ -63,8 +63,8 @@ template <class T> class Span {
 public:
     constexpr Span() noexcept = default;
     constexpr Span(T *data, std::size_t size) noexcept : data_(data), size_(size) {}
-    template <class C, class = decltype(std::declval<C &>().data())>
-    constexpr Span(C &container) noexcept : data_(container.data()), size_(container.size()) {}
+    template <class C, class = decltype(std::declval<C &>().data())> constexpr Span(C &container) noexcept
+        : data_(container.data()), size_(container.size()) {}
     constexpr T *data() const noexcept { return data_; }
     constexpr std::size_t size() const noexcept { return size_; }
     constexpr T *begin() const noexcept { return data_; }
@@ -82,8 +82,8 @@ inline void set_num_threads(std::int32_t n) { detail::check(dsl_set_num_threads(
 // Throws unless the loaded library speaks this header's ABI. Model's and Dataset's constructors call it.
 inline void check_abi() {
     if (dsl_abi_version() != DSL_ABI_VERSION) {
-        throw Error(DSL_STATUS_ABI_MISMATCH, "dsl.hpp: the library has ABI " + std::to_string(dsl_abi_version()) + ", want " +
-                                                 std::to_string(DSL_ABI_VERSION));
+        throw Error(DSL_STATUS_ABI_MISMATCH, "dsl.hpp: the library has ABI " + std::to_string(dsl_abi_version()) +
+                                                 ", want " + std::to_string(DSL_ABI_VERSION));
     }
 }
 
@@ -135,7 +135,9 @@ public:
                       "pixels are std::uint8_t, std::uint16_t or float");
         dsl_array a;
         DSL_INIT(&a);
-        a.dtype = std::is_same_v<T, float> ? DSL_DTYPE_F32 : std::is_same_v<T, std::uint16_t> ? DSL_DTYPE_U16 : DSL_DTYPE_U8;
+        a.dtype = std::is_same_v<T, float>           ? DSL_DTYPE_F32
+                  : std::is_same_v<T, std::uint16_t> ? DSL_DTYPE_U16
+                                                     : DSL_DTYPE_U8;
         a.data = pixels.data();
         a.data_size_bytes = pixels.size() * sizeof(T);
         a.row_stride_bytes = layout.stride * static_cast<std::int64_t>(sizeof(T));
@@ -210,7 +212,9 @@ public:
     std::int32_t input_size() const { return number(dsl_model_input_size); }
     // JSON.
     std::string info() const {
-        return detail::text([this](char *out, std::size_t n, std::size_t *needed) { return dsl_model_info(handle_.get(), out, n, needed); });
+        return detail::text([this](char *out, std::size_t n, std::size_t *needed) {
+            return dsl_model_info(handle_.get(), out, n, needed);
+        });
     }
     const dsl_model *get() const noexcept { return handle_.get(); }
 
@@ -262,7 +266,8 @@ private:
 // Takes a report's JSON and frees it.
 inline std::string take_json(dsl_report *report) {
     const detail::Handle<dsl_report, dsl_report_free> owner(report);
-    return detail::text([report](char *out, std::size_t n, std::size_t *needed) { return dsl_report_json(report, out, n, needed); });
+    return detail::text(
+        [report](char *out, std::size_t n, std::size_t *needed) { return dsl_report_json(report, out, n, needed); });
 }
 
 struct SessionOptions {
@@ -274,7 +279,8 @@ struct SessionOptions {
 // Runs a model on a device.
 class Session {
 public:
-    explicit Session(const Model &model, const SessionOptions &options = {}) : dim_(static_cast<std::size_t>(model.embedding_dim())) {
+    explicit Session(const Model &model, const SessionOptions &options = {})
+        : dim_(static_cast<std::size_t>(model.embedding_dim())) {
         dsl_session_options o;
         DSL_INIT(&o);
         o.device = options.device.c_str();
@@ -292,7 +298,8 @@ public:
             handles.push_back(image ? image->get() : nullptr);
         }
         Embeddings out(images.size(), dim_);
-        detail::check(dsl_session_embed(handle_.get(), handles.data(), handles.size(), handle_of(cancel), out.values().data(), out.values().size()));
+        detail::check(dsl_session_embed(handle_.get(), handles.data(), handles.size(), handle_of(cancel),
+                                        out.values().data(), out.values().size()));
         return out;
     }
 
@@ -303,20 +310,22 @@ public:
             names.push_back(path.c_str());
         }
         Embeddings out(paths.size(), dim_);
-        detail::check(dsl_session_embed_files(handle_.get(), names.data(), names.size(), handle_of(cancel), out.values().data(), out.values().size()));
+        detail::check(dsl_session_embed_files(handle_.get(), names.data(), names.size(), handle_of(cancel),
+                                              out.values().data(), out.values().size()));
         return out;
     }
 
     // Attention in [0, 1].
     Heatmap heatmap(const Image &image, const CancelToken *cancel = nullptr) {
         Heatmap h = room(image);
-        detail::check(dsl_session_heatmap(handle_.get(), image.get(), handle_of(cancel), h.grid.values.data(), h.grid.values.size(),
-                                          h.original.values.data(), h.original.values.size()));
+        detail::check(dsl_session_heatmap(handle_.get(), image.get(), handle_of(cancel), h.grid.values.data(),
+                                          h.grid.values.size(), h.original.values.data(), h.original.values.size()));
         return h;
     }
 
     // Why a and b are similar; learner: 0 to K-1, or DSL_LEARNER_ALL.
-    PairExplanation explain_pair(const Image &a, const Image &b, std::int32_t learner = DSL_LEARNER_ALL, const CancelToken *cancel = nullptr) {
+    PairExplanation explain_pair(const Image &a, const Image &b, std::int32_t learner = DSL_LEARNER_ALL,
+                                 const CancelToken *cancel = nullptr) {
         PairExplanation out;
         out.a = room(a);
         out.b = room(b);
@@ -339,7 +348,8 @@ public:
     }
 
     // Scores on a split ("" for all images), as JSON.
-    std::string evaluate(const Dataset &dataset, const std::string &split = "test", const CancelToken *cancel = nullptr) {
+    std::string evaluate(const Dataset &dataset, const std::string &split = "test",
+                         const CancelToken *cancel = nullptr) {
         dsl_report *report = nullptr;
         detail::check(dsl_session_evaluate(handle_.get(), dataset.get(), split.c_str(), handle_of(cancel), &report));
         return take_json(report);
@@ -364,7 +374,8 @@ private:
 // Trains; options are those of dsl.h (set up with DSL_INIT), but for progress. on_progress runs on this thread and returns false to
 // cancel; what it throws ends the training and is thrown on. Returns the report's JSON.
 inline std::string train(const Dataset &dataset, dsl_train_options options,
-                         const std::function<bool(const dsl_progress &)> &on_progress = nullptr, const CancelToken *cancel = nullptr) {
+                         const std::function<bool(const dsl_progress &)> &on_progress = nullptr,
+                         const CancelToken *cancel = nullptr) {
     struct Call {
         const std::function<bool(const dsl_progress &)> &function;
         std::exception_ptr thrown;

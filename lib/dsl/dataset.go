@@ -1,34 +1,137 @@
 package dsl
 
 import (
+	"sync"
+
+	"libdsl/lib/dataset"
 	"libdsl/lib/errs"
 )
 
-// Dataset is labelled images: a list of files, or images in memory. It has one user at a time.
-type Dataset struct{}
+// Dataset is labelled images: a list of files, or images in memory. Its methods may run on several goroutines.
+type Dataset struct {
+	path string // of the manifest or folder; "" for images in memory
 
-var errLater = errs.New(errs.Unsupported, "dsl: not in this build")
+	mu       sync.Mutex
+	pictures []dataset.Labelled
+	classes  map[int64]string
+	built    *dataset.Dataset // nil until it is needed, and after a change
+}
 
 // OpenDataset opens a manifest (CSV) or a folder with a subfolder per class. Image files are read when needed.
 // Errors: NotFound, IO; Invalid naming the row of a manifest that makes no sense.
-func OpenDataset(path string) (*Dataset, error) { return nil, errLater }
+func OpenDataset(path string) (*Dataset, error) {
+	built, err := dataset.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return &Dataset{path: path, built: built}, nil
+}
 
 // NewDataset is an empty dataset for Add.
-func NewDataset() *Dataset { return &Dataset{} }
+func NewDataset() *Dataset { return &Dataset{classes: map[int64]string{}} }
 
 // Sample is one labelled image in memory.
 type Sample struct {
 	Image *Image
-	Label int64  // ≥ 0
+	Label int64  // 0 to 65535
 	Split string // "train", "val", "test"; "" is "train"
 	Group string // patient, lesion or study; "" for none
 }
 
 // Add appends a sample. Errors: Invalid, also for a dataset that was opened from files.
-func (d *Dataset) Add(s Sample) error { return errLater }
+func (d *Dataset) Add(s Sample) error {
+	split, err := parseSplit(s.Split)
+	if err != nil {
+		return err
+	}
+	if d.path != "" {
+		return errs.New(errs.Invalid, "dsl: dataset: it was opened from files, so images cannot be added; create an empty one")
+	}
+	if s.Image == nil || s.Label < 0 || s.Label > 65535 {
+		return errs.New(errs.Invalid, "dsl: dataset: image %d: got label %d, want 0 to 65535 and an image", len(d.pictures), s.Label)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.pictures = append(d.pictures, dataset.Labelled{Image: s.Image, Label: s.Label, Split: split, Group: s.Group})
+	d.built = nil
+	return nil
+}
 
-// SetClassName names the class of a label. Errors: Invalid for a negative label or an empty name.
-func (d *Dataset) SetClassName(label int64, name string) error { return errLater }
+// SetClassName names the class of a label. Errors: Invalid, also for a dataset that was opened from files.
+func (d *Dataset) SetClassName(label int64, name string) error {
+	if d.path != "" {
+		return errs.New(errs.Invalid, "dsl: dataset: it was opened from files, which name the classes")
+	}
+	if label < 0 || label > 65535 || name == "" {
+		return errs.New(errs.Invalid, "dsl: dataset: class name: got label %d, name %q, want 0 to 65535 and a name", label, name)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.classes[label] = name
+	d.built = nil
+	return nil
+}
 
 // Size is the number of images of a split; "" counts all. Errors: Invalid for an unknown split's name.
-func (d *Dataset) Size(split string) (int, error) { return 0, errLater }
+func (d *Dataset) Size(split string) (int, error) {
+	if d.path == "" && len(d.pictures) == 0 {
+		_, err := parseSplit(split)
+		return 0, err
+	}
+	data, err := d.data()
+	if err != nil {
+		return 0, err
+	}
+	indices, err := indicesOf(data, split)
+	return len(indices), err
+}
+
+// data is what reading needs; nobody may change it.
+func (d *Dataset) data() (*dataset.Dataset, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.built != nil {
+		return d.built, nil
+	}
+	var err error
+	d.built, err = dataset.FromImages(d.pictures, d.classes)
+	return d.built, err
+}
+
+// fresh is a dataset of its own, for training, which changes it.
+func (d *Dataset) fresh() (*dataset.Dataset, error) {
+	if d.path != "" {
+		return dataset.Open(d.path)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return dataset.FromImages(d.pictures, d.classes)
+}
+
+func parseSplit(name string) (dataset.Split, error) {
+	if name == "" {
+		return dataset.Train, nil
+	}
+	for _, s := range []dataset.Split{dataset.Train, dataset.Val, dataset.Test} {
+		if s.String() == name {
+			return s, nil
+		}
+	}
+	return 0, errs.New(errs.Invalid, "dsl: split: got %q, want \"train\", \"val\" or \"test\"", name)
+}
+
+// indicesOf lists the samples of a split, of all splits for "".
+func indicesOf(d *dataset.Dataset, split string) ([]int, error) {
+	if split == "" {
+		all := make([]int, len(d.Samples))
+		for i := range all {
+			all[i] = i
+		}
+		return all, nil
+	}
+	s, err := parseSplit(split)
+	if err != nil {
+		return nil, err
+	}
+	return d.Indices(s), nil
+}

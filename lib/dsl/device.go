@@ -3,19 +3,25 @@ package dsl
 import (
 	"strings"
 
+	"libdsl/lib/backend"
+	_ "libdsl/lib/backend/goref" // registers itself
 	"libdsl/lib/errs"
 )
 
-// backendOf turns a device name into the name of the backend that serves it: "" and "auto" take the best there is.
+// cpuBackend serves "cpu", and "auto" where there is nothing better.
+const cpuBackend = "goref"
+
+// openBackend finds the backend of a device: "" and "auto" take the best there is.
 // Errors: Unsupported for a GPU, which this version cannot use; Invalid for anything else.
-func backendOf(device string) (string, error) {
-	switch name, number, numbered := strings.Cut(device, ":"); {
+func openBackend(device string) (backend.Backend, error) {
+	name, number, numbered := strings.Cut(device, ":")
+	switch {
 	case device == "" || device == "auto" || device == "cpu":
-		return "onednn", nil
+		return backend.Get(cpuBackend)
 	case name == "cuda" && (!numbered || isNumber(number)):
-		return "", errs.New(errs.Unsupported, "dsl: device %q: this version has no CUDA backend; use \"cpu\" or \"auto\"", device)
+		return nil, errs.New(errs.Unsupported, "dsl: device %q: this version has no CUDA backend; use \"cpu\" or \"auto\"", device)
 	}
-	return "", errs.New(errs.Invalid, "dsl: device: got %q, want \"auto\", \"cpu\", \"cuda\" or \"cuda:N\"", device)
+	return nil, errs.New(errs.Invalid, "dsl: device: got %q, want \"auto\", \"cpu\", \"cuda\" or \"cuda:N\"", device)
 }
 
 func isNumber(s string) bool {

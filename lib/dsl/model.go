@@ -1,42 +1,111 @@
 package dsl
 
+import (
+	"encoding/json"
+	"strings"
+	"time"
+
+	"libdsl/lib/errs"
+	"libdsl/lib/model"
+	"libdsl/lib/modelfile"
+)
+
 // Model is a trained model: weights, learners, preprocessing, class names and card. It never changes and may be shared.
-type Model struct{}
-
-// LoadModel reads and verifies a model file or checkpoint. Errors: NotFound, IO, Corrupt, Unsupported (newer format).
-func LoadModel(path string) (*Model, error) { return nil, errLater }
-
-// Save writes the model, without training state, so that a crash leaves the old file or the new one. Errors: IO, NotFound.
-func (m *Model) Save(path string) error { return errLater }
-
-// EmbeddingDim is D, NumLearners K, InputSize the side in pixels of what the network looks at.
-func (m *Model) EmbeddingDim() int { return 0 }
-
-// NumLearners is K.
-func (m *Model) NumLearners() int { return 0 }
-
-// InputSize is the side in pixels of what the network looks at.
-func (m *Model) InputSize() int { return 0 }
-
-// Info describes the model as indented JSON: see Info.
-func (m *Model) Info() ([]byte, error) { return nil, errLater }
-
-// Info is what Model.Info writes.
-type Info struct {
-	LibraryVersion string      `json:"library_version"`
-	Backbone       string      `json:"backbone"`
-	Stem           string      `json:"stem"`
-	Attention      string      `json:"attention"`
-	EmbeddingDim   int         `json:"embedding_dim"`
-	InputSize      int         `json:"input_size"`
-	NumParameters  int64       `json:"num_parameters"`
-	Classes        []string    `json:"classes"`
-	Learners       []InfoGroup `json:"learners"`
-	Card           any         `json:"card"`
+type Model struct {
+	net  *model.Model
+	card modelfile.Card
 }
 
-// InfoGroup is one learner: how many neurons, and which.
-type InfoGroup struct {
+// LoadModel reads and verifies a model file or checkpoint. Errors: NotFound, IO, Corrupt, Unsupported (newer format).
+func LoadModel(path string) (*Model, error) {
+	f, err := modelfile.Read(path, modelfile.Limits{})
+	if err != nil {
+		return nil, err
+	}
+	net, err := f.Model()
+	if err != nil {
+		return nil, err
+	}
+	return &Model{net, f.Card}, nil
+}
+
+// Save writes the model, without training state, so that a crash leaves the old file or the new one.
+// Errors: NotFound for the folder, IO.
+func (m *Model) Save(path string) error {
+	f, err := modelfile.FromModel(m.net, m.card)
+	if err != nil {
+		return err
+	}
+	return modelfile.Write(path, f)
+}
+
+// EmbeddingDim is D, the width of an embedding.
+func (m *Model) EmbeddingDim() int { return m.net.Arch.EmbeddingDim }
+
+// NumLearners is K.
+func (m *Model) NumLearners() int { return m.net.Learners.NumLearners() }
+
+// InputSize is the side in pixels of what the network looks at.
+func (m *Model) InputSize() int { return m.net.InputSize }
+
+// info is the JSON of Model.Info.
+type info struct {
+	LibraryVersion string        `json:"library_version"` // that wrote the file
+	Backbone       string        `json:"backbone"`
+	Stem           string        `json:"stem"`
+	Attention      string        `json:"attention"`
+	EmbeddingDim   int           `json:"embedding_dim"`
+	InputSize      int           `json:"input_size"`
+	NumParameters  int           `json:"num_parameters"`
+	Classes        []string      `json:"classes"`
+	NumLearners    int           `json:"num_learners"`
+	Learners       []infoLearner `json:"learners"`
+	Card           infoCard      `json:"card"`
+}
+
+type infoLearner struct {
 	Size     int   `json:"size"`
 	Subspace []int `json:"subspace"`
+}
+
+type infoCard struct {
+	Created     string               `json:"created"` // RFC 3339, UTC
+	DataHash    string               `json:"data_hash"`
+	Splits      map[string]int64     `json:"splits"`
+	Scores      map[string][]float64 `json:"scores"`
+	IntendedUse string               `json:"intended_use"`
+	Notes       string               `json:"notes"`
+}
+
+// Info describes the model as indented JSON: architecture, classes, learners and their subspaces, card.
+func (m *Model) Info() ([]byte, error) {
+	a := m.net.Arch
+	d := info{LibraryVersion: m.card.LibraryVersion, Backbone: a.Backbone, Stem: a.Stem, Attention: a.Attention,
+		EmbeddingDim: a.EmbeddingDim, InputSize: m.net.InputSize, Classes: append([]string{}, m.net.ClassNames...), NumLearners: m.NumLearners()}
+	for name, values := range m.net.Weights {
+		if !strings.Contains(name, ".running_") { // statistics, not parameters
+			d.NumParameters += len(values)
+		}
+	}
+	for _, s := range m.net.Learners.Subspaces() {
+		d.Learners = append(d.Learners, infoLearner{len(s), s})
+	}
+	d.Card = infoCard{Created: time.Unix(m.card.Created, 0).UTC().Format(time.RFC3339), DataHash: m.card.DataHash,
+		Splits: map[string]int64{}, Scores: map[string][]float64{}, IntendedUse: m.card.IntendedUse, Notes: m.card.Notes}
+	for _, s := range m.card.Splits {
+		d.Card.Splits[s.Name] = s.Value
+	}
+	for _, s := range m.card.Scores {
+		d.Card.Scores[s.Name] = s.Values
+	}
+	return indented(d)
+}
+
+// indented is JSON for people.
+func indented(v any) ([]byte, error) {
+	out, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return nil, errs.Wrap(errs.Internal, err, "dsl: JSON")
+	}
+	return out, nil
 }

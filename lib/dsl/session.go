@@ -1,6 +1,15 @@
 package dsl
 
-import "context"
+import (
+	"context"
+	"sync"
+
+	"libdsl/lib/backend"
+	"libdsl/lib/errs"
+	"libdsl/lib/imageio"
+	"libdsl/lib/internal/par"
+	"libdsl/lib/model"
+)
 
 // SessionOptions says where and how a session runs; the zero value is "auto" with all cores.
 type SessionOptions struct {
@@ -10,45 +19,97 @@ type SessionOptions struct {
 }
 
 // Session runs a model on a device with an executor of its own. Calls from several goroutines wait for each other.
-type Session struct{}
+type Session struct {
+	model   *Model
+	threads int
 
-// NewSession starts an executor. Errors: Invalid, Unsupported, Device, OutOfMemory.
-func NewSession(m *Model, o SessionOptions) (*Session, error) { return nil, errLater }
-
-// Close ends the executor after the call in progress; it may be called twice.
-func (s *Session) Close() error { return nil }
-
-// Embed writes the embeddings of the images, [N, D], rows of unit length, to out.
-// Errors: BufferTooSmall, Cancelled, Device.
-func (s *Session) Embed(ctx context.Context, images []*Image, out []float32) error { return errLater }
-
-// EmbedFiles is Embed for files, decoded on several goroutines, a few ahead. An unreadable file is an error that names
-// its row; out is then unspecified.
-func (s *Session) EmbedFiles(ctx context.Context, paths []string, out []float32) error { return errLater }
-
-// GridSize is the size of the attention map for an image taken whole, its shorter side at InputSize.
-func (s *Session) GridSize(img *Image) (height, width int, err error) { return 0, 0, errLater }
-
-// Heatmap writes the attention in [0, 1]: the raw grid (GridSize) and the map in the original's pixels
-// (OriginalSize); either may be nil. Errors: Unsupported for a model without attention, BufferTooSmall, Cancelled.
-func (s *Session) Heatmap(ctx context.Context, img *Image, grid, heatmap []float32) error { return errLater }
-
-// Explanation says why two images are similar: Σ GridA + BiasA = Σ MapA + BiasA = Similarity, and likewise for B.
-// Slices are the caller's; nil ones are left out.
-type Explanation struct {
-	GridA, GridB []float32 // GridSize of each image
-	MapA, MapB   []float32 // OriginalSize of each image
-	Similarity   float64   // cosine, of the whole embedding or of one learner's part
-	BiasA, BiasB float64
+	mu       sync.Mutex
+	net      *model.Session // nil after Close
+	resizers []imageio.Resizer
 }
 
-// AllLearners asks ExplainPair for the whole embedding.
-const AllLearners = -1
+// NewSession starts an executor. Errors: Invalid, Unsupported, Device, OutOfMemory.
+func NewSession(m *Model, o SessionOptions) (*Session, error) {
+	if err := checkThreads(o.Threads); err != nil {
+		return nil, err
+	}
+	be, err := openBackend(o.Device)
+	if err != nil {
+		return nil, err
+	}
+	n := threads(o.Threads)
+	net, err := m.net.NewSession(be, backend.Options{Threads: n, Winograd: true}, o.BatchInvariant)
+	if err != nil {
+		return nil, err
+	}
+	return &Session{model: m, threads: n, net: net, resizers: make([]imageio.Resizer, n)}, nil
+}
 
-// ExplainPair fills ex: see Explanation. learner is AllLearners or 0 to K−1.
-// Errors: Invalid for the learner, BufferTooSmall, Cancelled.
-func (s *Session) ExplainPair(ctx context.Context, a, b *Image, learner int, ex *Explanation) error { return errLater }
+// Close ends the executor after the call in progress; it may be called twice.
+func (s *Session) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.net == nil {
+		return nil
+	}
+	net := s.net
+	s.net = nil
+	return net.Close()
+}
 
-// Evaluate scores the model on a split of d ("" for all images) and returns the scores as indented JSON.
-// Errors: NotFound for a split without images, Invalid for one class only, Cancelled, and those of reading images.
-func (s *Session) Evaluate(ctx context.Context, d *Dataset, split string) ([]byte, error) { return nil, errLater }
+// lock waits for the call in progress; unlock is the returned function. Errors: Invalid after Close.
+func (s *Session) lock() (unlock func(), err error) {
+	s.mu.Lock()
+	if s.net == nil {
+		s.mu.Unlock()
+		return nil, errs.New(errs.Invalid, "dsl: session: it is closed")
+	}
+	return s.mu.Unlock, nil
+}
+
+// Embed writes the embeddings of the images, [N, D], rows of unit length, to out.
+// Errors: BufferTooSmall; Invalid, naming the row; Cancelled; Device.
+func (s *Session) Embed(ctx context.Context, images []*Image, out []float32) error {
+	return s.embed(ctx, len(images), func(i int) (*Image, error) { return images[i], nil }, out)
+}
+
+// EmbedFiles is Embed for files, each decoded right before it is needed, several at a time. An unreadable file is an
+// error that names its row; out is then unspecified.
+func (s *Session) EmbedFiles(ctx context.Context, paths []string, out []float32) error {
+	return s.embed(ctx, len(paths), func(i int) (*Image, error) { return LoadImage(paths[i]) }, out)
+}
+
+func (s *Session) embed(ctx context.Context, n int, image func(i int) (*Image, error), out []float32) error {
+	d := s.model.EmbeddingDim()
+	if n > len(out)/d {
+		return errs.New(errs.BufferTooSmall, "dsl: embeddings: got room for %d numbers, want [%d, %d]", len(out), n, d)
+	}
+	unlock, err := s.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	size := s.model.InputSize()
+	fill := func(first, count int, pixels []byte) error {
+		failures := make([]error, count)
+		err := par.For(ctx, count, 1, len(s.resizers), func(worker, lo, _ int) {
+			img, err := image(first + lo)
+			if err == nil {
+				err = s.resizers[worker].Evaluate(pixels[lo*size*size*3:(lo+1)*size*size*3], img, size)
+			}
+			if err != nil {
+				failures[lo] = errs.Wrap(errs.KindOf(err), err, "dsl: image in row %d", first+lo)
+			}
+		})
+		if err != nil {
+			return err
+		}
+		for _, err := range failures {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return s.net.Embed(ctx, n, fill, out[:n*d])
+}

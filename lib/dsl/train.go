@@ -1,72 +1,259 @@
 package dsl
 
-import "context"
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"time"
+
+	"libdsl/lib/dataset"
+	"libdsl/lib/errs"
+	"libdsl/lib/model"
+	"libdsl/lib/train"
+)
 
 // TrainOptions are few; zero values mean the default of the profile.
 type TrainOptions struct {
-	OutPath         string // required: the best model; the last goes to its stem + ".last.dsl"
+	OutPath         string // required: the best model; the last goes to train.LastPath of it
 	LogPath         string // JSON lines, optional
 	Backbone        string // "resnet18" (default), "resnet34", "resnet50"
 	Stem            string // "standard" (default), "small"
 	Attention       string // "gate" (default), "none"
 	Profile         string // "scratch" (default), "paper"
 	Device          string
-	Learners        int // 0 dynamic, K ≥ 1 fixed
-	EmbeddingDim    int // 128
-	InputSize       int // 224
-	Epochs          int
+	Learners        int   // 0 dynamic, K ≥ 1 fixed
+	EmbeddingDim    int   // 128
+	InputSize       int   // 224
+	Epochs          int   // passes over the training images
 	Steps           int64 // > 0 replaces Epochs
 	BatchSize       int
-	ImagesPerClass  int // 8
+	ImagesPerClass  int
 	Threads         int
 	SkipUnreadable  bool
 	Seed            uint64
 	LearningRate    float64
-	ValidationShare float64 // 0.1
+	ValidationShare float64 // dataset.DefaultValShare
 }
 
-// Stage and Event number the progress messages, as in include/dsl.h.
-type (
-	Stage int32
-	Event int32
-)
+// Progress is what a training tells while it runs. While the images are checked (train.Prepare, train.EventStep), Step counts images.
+type Progress = train.Progress
 
-// The stages of a training.
-const (
-	StagePrepare Stage = iota
-	StageWarmup
-	StageLearn
-	StageFinetune
-	StageDone
-)
-
-// The events of a training.
-const (
-	EventStep Event = iota
-	EventValidated
-	EventGrew
-	EventNote
-)
-
-// Progress is what a training tells while it runs; NaN where there is no number yet.
-type Progress struct {
-	Stage       Stage
-	Event       Event
-	Epoch       int
-	NumEpochs   int
-	NumLearners int
-	Step        int64
-	NumSteps    int64
-	Loss        float64
-	NMI         float64
-	RecallAt1   float64
-	ElapsedS    float64
-	Message     string
-}
-
-// Train trains on d's "train" images and returns a summary as indented JSON. progress may be nil; it runs on the goroutine
-// that called Train, and false cancels. Errors: Invalid naming the option, Unsupported, IO, Cancelled (the last model is then
-// on disk if training had begun), and those of reading images.
+// Train trains on d's "train" images and returns a summary as indented JSON: see Summary. progress may be nil; it runs on
+// the goroutine that called Train, and false cancels. d itself does not change.
+//
+// Errors: Invalid naming the option, Unsupported, IO, all before training begins; Cancelled (the last model is then on disk
+// if training had begun); Corrupt naming images that cannot be read, unless SkipUnreadable.
 func Train(ctx context.Context, d *Dataset, o TrainOptions, progress func(*Progress) bool) ([]byte, error) {
-	return nil, errLater
+	begun := time.Now()
+	t := trainOptions(o)
+	be, err := openBackend(o.Device)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkTrain(o, t); err != nil {
+		return nil, err
+	}
+	r := &run{options: o, tell: progress}
+	if err := r.openLog(); err != nil {
+		return nil, err
+	}
+	defer r.closeLog()
+	data, err := r.prepare(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	files := &train.Files{Path: o.OutPath, LibraryVersion: Version, Data: data}
+	res, err := train.Run(ctx, be, data, t, r.pass, files.Save)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.closeLog(); err != nil {
+		return nil, err
+	}
+	return indented(r.summary(res, time.Since(begun)))
+}
+
+func trainOptions(o TrainOptions) train.Options {
+	return train.Options{
+		Profile:   o.Profile,
+		Arch:      model.Arch{Backbone: o.Backbone, Stem: o.Stem, Attention: o.Attention, EmbeddingDim: o.EmbeddingDim},
+		InputSize: o.InputSize, Learners: o.Learners, Epochs: o.Epochs, Steps: o.Steps, BatchSize: o.BatchSize,
+		ImagesPerClass: o.ImagesPerClass, LearningRate: o.LearningRate, Threads: threads(o.Threads), Workers: threads(o.Threads), Seed: o.Seed,
+	}
+}
+
+// checkTrain finds what can be wrong before any image is read; t is a copy, filled here only.
+func checkTrain(o TrainOptions, t train.Options) error {
+	if err := checkThreads(o.Threads); err != nil {
+		return err
+	}
+	if err := t.Fill(); err != nil {
+		return err
+	}
+	if err := t.Check(); err != nil {
+		return err
+	}
+	if !(o.ValidationShare >= 0 && o.ValidationShare < 1) {
+		return errs.New(errs.Invalid, "dsl: validation_share: got %g, want 0 (the default) to below 1", o.ValidationShare)
+	}
+	return checkOutput(o.OutPath)
+}
+
+// checkOutput finds out at once whether a file can be made beside path, not hours later.
+func checkOutput(path string) error {
+	if path == "" {
+		return errs.New(errs.Invalid, "dsl: out_path: got none, want where to write the model")
+	}
+	name := filepath.Base(path)
+	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() {
+		return errs.New(errs.Invalid, "dsl: out_path %q: it is a folder or device, want a file", name)
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".dsl-*")
+	if err != nil {
+		return pathError(err, "dsl: out_path %q: cannot write into its folder", name)
+	}
+	f.Close()
+	return os.Remove(f.Name())
+}
+
+// pathError says what the system says, without the path.
+func pathError(err error, format string, name string) error {
+	kind := errs.IO
+	if os.IsNotExist(err) {
+		kind = errs.NotFound
+	}
+	if pe, ok := err.(*os.PathError); ok {
+		err = pe.Err
+	}
+	return errs.Wrap(kind, err, format, name)
+}
+
+// run is one training seen from outside: its listeners and what it found in the data.
+type run struct {
+	options TrainOptions
+	tell    func(*Progress) bool
+	file    *os.File // of the log
+	log     *train.Log
+	skipped []string
+}
+
+func (r *run) openLog() error {
+	r.log = train.NewLog(io.Discard)
+	if r.options.LogPath == "" {
+		return nil
+	}
+	var err error
+	if r.file, err = os.Create(r.options.LogPath); err != nil {
+		return pathError(err, "dsl: log_path %q: cannot write it", filepath.Base(r.options.LogPath))
+	}
+	r.log = train.NewLog(r.file)
+	return nil
+}
+
+// closeLog reports the first error of writing; a second call does nothing.
+func (r *run) closeLog() error {
+	if r.file == nil {
+		return nil
+	}
+	err := r.file.Close()
+	r.file = nil
+	if err != nil {
+		return pathError(err, "dsl: log_path %q: cannot write it", filepath.Base(r.options.LogPath))
+	}
+	return r.log.Err()
+}
+
+// pass hands a message to the log and the listener.
+func (r *run) pass(p *Progress) bool {
+	r.log.Write(p)
+	return r.tell == nil || r.tell(p)
+}
+
+// note tells a text before the training itself begins.
+func (r *run) note(text string) bool {
+	nan := math.NaN()
+	return r.pass(&Progress{Stage: train.Prepare, Event: train.EventNote, Loss: nan, NMI: nan, RecallAt1: nan, MacroRecallAt1: nan, Message: text})
+}
+
+// prepare reads every image once and makes the validation split that the data lack.
+func (r *run) prepare(ctx context.Context, d *Dataset) (*dataset.Dataset, error) {
+	data, err := d.fresh()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for _, w := range data.Warnings {
+		if !r.note(w) {
+			cancel()
+		}
+	}
+	bad, err := data.Check(ctx, dataset.CheckOptions{Workers: threads(r.options.Threads), SkipUnreadable: r.options.SkipUnreadable,
+		Progress: func(done, total int) {
+			if every := max(1, total/100); r.tell == nil || done%every != 0 && done != total {
+				return
+			}
+			nan := math.NaN()
+			p := Progress{Stage: train.Prepare, Event: train.EventStep, Step: int64(done), NumSteps: int64(total), Loss: nan, NMI: nan, RecallAt1: nan, MacroRecallAt1: nan}
+			if !r.tell(&p) {
+				cancel()
+			}
+		}})
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range bad {
+		r.skipped = append(r.skipped, b.Name)
+		if !r.note(fmt.Sprintf("left out: %v", b.Err)) {
+			cancel()
+		}
+	}
+	share := r.options.ValidationShare
+	if share == 0 {
+		share = dataset.DefaultValShare
+	}
+	if err := data.HoldOut(r.options.Seed, share, 0); err != nil {
+		return nil, err
+	}
+	if ctx.Err() != nil {
+		return nil, errs.Wrap(errs.Cancelled, ctx.Err(), "dsl: train")
+	}
+	return data, nil
+}
+
+// Summary is the JSON of Train.
+type Summary struct {
+	Model       string        `json:"model"` // base name of the file
+	LastModel   string        `json:"last_model"`
+	NumLearners int           `json:"num_learners"` // of the best model
+	Growths     int           `json:"growths"`
+	Steps       int64         `json:"steps"`
+	Best        SummaryScores `json:"best"`
+	Last        SummaryScores `json:"last"`
+	Skipped     []string      `json:"skipped"` // base names of images left out
+	ElapsedS    float64       `json:"elapsed_s"`
+}
+
+// SummaryScores are what a model scored on the validation split.
+type SummaryScores struct {
+	NMI            float64 `json:"nmi"`
+	RecallAt1      float64 `json:"recall_at_1"`
+	MacroRecallAt1 float64 `json:"macro_recall_at_1"`
+	Step           int64   `json:"step"`
+	Epoch          int     `json:"epoch"`
+}
+
+func (r *run) summary(res *train.Result, took time.Duration) Summary {
+	scores := func(v train.Validation) SummaryScores {
+		if math.IsInf(v.NMI, 0) || math.IsNaN(v.NMI) { // never validated: JSON has no such numbers
+			v.NMI = 0
+		}
+		return SummaryScores{v.NMI, v.RecallAt1, v.MacroRecallAt1, v.Step, v.Epoch}
+	}
+	return Summary{Model: filepath.Base(r.options.OutPath), LastModel: filepath.Base(train.LastPath(r.options.OutPath)),
+		NumLearners: res.Best.Learners.NumLearners(), Growths: res.Growths, Steps: res.Steps, Best: scores(res.BestScore),
+		Last: scores(res.LastScore), Skipped: append([]string{}, r.skipped...), ElapsedS: took.Seconds()}
 }
