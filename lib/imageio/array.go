@@ -34,12 +34,12 @@ func FromArray[T uint8 | uint16 | float32](pix []T, l Layout, w Window) (*Image,
 		return nil, err
 	}
 	img := &Image{Width: l.Width, Height: l.Height, Pix: make([]uint8, 3*l.Width*l.Height), Orientation: Upright}
-	lo, scale := float64(w.Lo), 255/(float64(w.Hi)-float64(w.Lo))
+	lo, width := float64(w.Lo), float64(w.Hi)-float64(w.Lo)
 	for y := range l.Height {
 		row := pix[y*l.Stride:][:l.Width*l.Channels]
 		dst := img.Pix[3*y*l.Width:][:3*l.Width]
 		for i, v := range row {
-			f := (float64(v) - lo) * scale
+			f := (float64(v) - lo) * 255 / width
 			if f != f {
 				return nil, errs.New(errs.Invalid, "imageio: array: got NaN at row %d, column %d, want a number", y, i/l.Channels)
 			}
