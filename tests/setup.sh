@@ -1,0 +1,66 @@
+# Installs what libdsl needs, as far as it is missing: Debian packages. Go is presupposed and checked. For bash scripts:
+#
+#     . tests/setup.sh
+#     dsl_setup build pictures test   # or fewer of them; then PYTHON is set and Go on PATH
+
+declare -A DSL_PACKAGES=(
+  [build]="cmake make g++ pkg-config libdnnl-dev libturbojpeg0-dev"
+  [pictures]="python3 python3-numpy python3-pil python3-matplotlib python3-sklearn"
+  [test]="python3-pytest python3-torch python3-pydicom flatbuffers-compiler"
+)
+
+# dsl_installed PACKAGE: whether dpkg has it.
+dsl_installed() {
+  [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# dsl_apt ARGUMENTS...: apt-get as root, without questions.
+dsl_apt() {
+  local as_root=()
+  [ "$(id -u)" = 0 ] || as_root=(sudo)
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 "$@"
+}
+
+# dsl_install SET...: the packages of these sets that are missing.
+dsl_install() {
+  local set package missing=()
+  for set in "$@"; do
+    for package in ${DSL_PACKAGES[$set]}; do
+      dsl_installed "$package" || missing+=("$package")
+    done
+  done
+  [ ${#missing[@]} = 0 ] && return
+  if ! command -v apt-get >/dev/null; then
+    echo "setup: apt-get was not found. Install these Debian packages, or what your system calls them: ${missing[*]}" >&2
+    return 1
+  fi
+  if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
+    echo "setup: packages are missing, and installing needs root or sudo. As root, run: apt-get install ${missing[*]}" >&2
+    return 1
+  fi
+  echo "setup: installing Debian packages: ${missing[*]}"
+  if ! { dsl_apt update && dsl_apt install -y --no-install-recommends "${missing[@]}" >/dev/null; }; then
+    echo "setup: apt-get failed, see above. Wanted: ${missing[*]}" >&2
+    return 1
+  fi
+}
+
+# dsl_check_go: Go 1.26 or newer, which Debian 12 does not have.
+dsl_check_go() {
+  command -v go >/dev/null || PATH="$PATH:/usr/local/go/bin"
+  local version
+  if ! version=$(cd / && GOTOOLCHAIN=local go env GOVERSION 2>/dev/null); then
+    echo "setup: Go was not found. libdsl needs Go 1.26 or newer: install it from https://go.dev/dl and put it on PATH." >&2
+    return 1
+  fi
+  if [ "$(printf '%s\n' go1.26 "$version" | sort -V | head -n 1)" != go1.26 ]; then
+    echo "setup: $(command -v go) is $version. libdsl needs Go 1.26 or newer: install it from https://go.dev/dl and put it first on PATH." >&2
+    return 1
+  fi
+}
+
+# dsl_setup SET...: all of it. The packages belong to the system's Python, even if another one comes first on PATH.
+dsl_setup() {
+  dsl_check_go && dsl_install "$@" || return 1
+  export PATH PYTHON="${PYTHON:-/usr/bin/python3}"
+}
