@@ -19,8 +19,8 @@ const (
 // it is empty, then a share of what remains for validation if that is empty. Shares are drawn class by class and by
 // whole groups, from streams of seed; a share of 0 leaves the split as it is. A class whose pictures form one group stays in
 // training.
-// Errors: Invalid for a share outside [0, 1), or when fewer than two classes, or less than 2 classes' worth of
-// training pictures, are left.
+// Errors: Invalid for a share outside [0, 1), or when the training pictures are of fewer than two classes; nothing is
+// moved then.
 func (d *Dataset) HoldOut(seed uint64, valShare, testShare float64) error {
 	for _, s := range []float64{valShare, testShare} {
 		if !(s >= 0 && s < 1) {

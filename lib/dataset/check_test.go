@@ -1,0 +1,111 @@
+package dataset
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"libdsl/lib/errs"
+)
+
+// withDamage is a folder of ten good pictures and three that are damaged.
+func withDamage(t *testing.T) *Dataset {
+	t.Helper()
+	dir := t.TempDir()
+	for i := range 10 {
+		write(t, filepath.Join(dir, "ab"[i%2:][:1], fmt.Sprintf("good%d.png", i)), pngOf(t, uint8(i)))
+	}
+	write(t, filepath.Join(dir, "a", "cut.png"), pngOf(t, 3)[:60])
+	write(t, filepath.Join(dir, "b", "empty.jpg"), nil)
+	write(t, filepath.Join(dir, "b", "picture.gif"), []byte("GIF89a......"))
+	d, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestCheckNamesWhatCannotBeDecoded(t *testing.T) {
+	for _, workers := range []int{0, 1, 5} {
+		d, last := withDamage(t), 0
+		bad, err := d.Check(context.Background(), CheckOptions{Workers: workers, Progress: func(done, total int) {
+			if done != last+1 || total != 13 {
+				t.Errorf("progress %d of %d after %d", done, total, last)
+			}
+			last = done
+		}})
+		if errs.KindOf(err) != errs.Corrupt || len(bad) != 3 || last != 13 || len(d.Samples) != 13 {
+			t.Fatalf("got %v, %v, progress %d, %d samples", err, bad, last, len(d.Samples))
+		}
+		for _, want := range []string{"3 of 13", `"cut.png"`, `"empty.jpg"`, `"picture.gif"`, "GIF"} {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%q is missing: %v", want, err)
+			}
+		}
+	}
+}
+
+func TestCheckSkipsAndReportsWhenAsked(t *testing.T) {
+	d := withDamage(t)
+	bad, err := d.Check(context.Background(), CheckOptions{SkipUnreadable: true})
+	if err != nil || len(bad) != 3 || len(d.Samples) != 10 {
+		t.Fatalf("got %v, %v, %d samples", err, bad, len(d.Samples))
+	}
+	if d.CachedBytes() != 10*20*15*3 {
+		t.Errorf("the cache holds %d bytes, want ten pictures", d.CachedBytes())
+	}
+	for i, s := range d.Samples { // each picture went to its new place
+		img, err := d.Decode(i)
+		var n int
+		if _, scanErr := fmt.Sscanf(s.Name, "good%d.png", &n); scanErr != nil || err != nil || img.Pix[3] != uint8(n+1) {
+			t.Errorf("sample %d, %s: got %v, %v", i, s.Name, img.Pix[:6], err)
+		}
+	}
+	if bad, err = d.Check(context.Background(), CheckOptions{}); bad != nil || err != nil {
+		t.Errorf("the second check: %v, %v", bad, err)
+	}
+}
+
+func TestCheckWithNothingReadable(t *testing.T) {
+	d, err := readText(t, "path,label\nmissing.png,0\ngone.png,1\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad, err := d.Check(context.Background(), CheckOptions{SkipUnreadable: true})
+	if errs.KindOf(err) != errs.Invalid || len(bad) != 2 || errs.KindOf(bad[0].Err) != errs.NotFound || len(d.Samples) != 2 {
+		t.Errorf("got %v, %v", err, bad)
+	}
+}
+
+func TestCheckStopsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	d, calls := drawn(t, 500, 2), 0
+	_, err := d.Check(ctx, CheckOptions{Workers: 2, Progress: func(int, int) {
+		calls++
+		cancel()
+	}})
+	if errs.KindOf(err) != errs.Cancelled || calls != 1 {
+		t.Errorf("got %v after %d calls", err, calls)
+	}
+}
+
+func TestTheCacheKeepsToItsLimit(t *testing.T) {
+	d := drawn(t, 10, 2)
+	const one = 24 * 32 * 3
+	for _, c := range []struct{ limit, want int64 }{{0, 0}, {one - 1, 0}, {3*one + 5, 3 * one}, {1 << 30, 10 * one}} {
+		d.SetCacheLimit(c.limit)
+		if _, err := d.Check(context.Background(), CheckOptions{Workers: 1}); err != nil {
+			t.Fatal(err)
+		}
+		if d.CachedBytes() != c.want {
+			t.Errorf("limit %d: the cache holds %d bytes, want %d", c.limit, d.CachedBytes(), c.want)
+		}
+	}
+	a, _ := d.Decode(4)
+	b, _ := d.Decode(4)
+	if a != b {
+		t.Error("a cached picture was decoded again")
+	}
+}

@@ -1,0 +1,138 @@
+package dataset
+
+import (
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"libdsl/lib/errs"
+	"libdsl/lib/imageio"
+)
+
+func TestFolderPerClass(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "nevus", "b.png"), pngOf(t, 1))
+	write(t, filepath.Join(dir, "nevus", "a.png"), pngOf(t, 2))
+	write(t, filepath.Join(dir, "nevus", "deep", "c"), pngOf(t, 3)) // no extension: the bytes tell
+	write(t, filepath.Join(dir, "nevus", "notes.txt"), []byte("notes"))
+	write(t, filepath.Join(dir, "akiec", "cut.jpg"), nil) // damaged, but an image: Check names it
+	write(t, filepath.Join(dir, "README"), []byte("read me"))
+	if err := os.Mkdir(filepath.Join(dir, "void"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	d, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, s := range d.Samples {
+		names = append(names, s.Name)
+	}
+	if !slices.Equal(names, []string{"cut.jpg", "a.png", "b.png", "c"}) || !slices.Equal(d.ClassNames, []string{"akiec", "nevus"}) {
+		t.Errorf("got %q of %q", names, d.ClassNames)
+	}
+	if !slices.Equal(d.Labels([]int{0, 1, 2, 3}), []int64{0, 1, 1, 1}) {
+		t.Errorf("labels of %+v", d.Samples)
+	}
+	told := strings.Join(d.Warnings, "\n")
+	for _, want := range []string{"notes.txt", "README", "2 files", `"void"`} {
+		if !strings.Contains(told, want) {
+			t.Errorf("%q is not reported: %s", want, told)
+		}
+	}
+}
+
+func TestFolderRefuses(t *testing.T) {
+	splits := t.TempDir()
+	write(t, filepath.Join(splits, "train", "a.png"), pngOf(t, 1))
+	write(t, filepath.Join(splits, "test", "b.png"), pngOf(t, 1))
+	for name, dir := range map[string]string{"folders named like splits": splits, "an empty folder": t.TempDir()} {
+		if _, err := Open(dir); errs.KindOf(err) != errs.Invalid {
+			t.Errorf("%s: got %v, want an Invalid error", name, err)
+		}
+	}
+}
+
+func TestArraysOfAllKinds(t *testing.T) {
+	base := Arrays{N: 2, Height: 1, Width: 2, Channels: 1, Labels: []int64{1, 0}}
+	u8, u16, f32, rgb := base, base, base, base
+	u8.Uint8 = []uint8{0, 10, 20, 255}
+	u16.Uint16, u16.Window = []uint16{0, 1, 2, 3}, imageio.Window{Lo: 0, Hi: 3}
+	f32.Float32 = []float32{0, 0.2, 0.4, 1}
+	rgb.Channels, rgb.Uint8 = 3, []uint8{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}
+	for _, c := range []struct {
+		name string
+		a    Arrays
+		want []uint8 // of the second picture
+	}{
+		{"uint8", u8, []uint8{20, 20, 20, 255, 255, 255}},
+		{"uint16 with a window", u16, []uint8{170, 170, 170, 255, 255, 255}},
+		{"float32", f32, []uint8{102, 102, 102, 255, 255, 255}},
+		{"RGB", rgb, []uint8{7, 8, 9, 10, 11, 12}},
+	} {
+		d, err := FromArrays(c.a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // decoded, then from the cache
+			img, err := d.Decode(1)
+			if err != nil || !slices.Equal(img.Pix, c.want) {
+				t.Errorf("%s: got %v, %v, want %v", c.name, img, err, c.want)
+			}
+		}
+		if _, err := d.Decode(2); errs.KindOf(err) != errs.Invalid {
+			t.Errorf("%s: index 2 of 2: got %v", c.name, err)
+		}
+	}
+}
+
+func TestArraysRefuse(t *testing.T) {
+	good := func() Arrays {
+		return Arrays{Uint8: make([]uint8, 12), N: 3, Height: 2, Width: 2, Channels: 1, Labels: []int64{0, 1, 1}}
+	}
+	if _, err := FromArrays(good()); err != nil {
+		t.Fatal(err)
+	}
+	for name, spoil := range map[string]func(*Arrays){
+		"no pixels":              func(a *Arrays) { a.Uint8 = nil },
+		"two kinds of pixels":    func(a *Arrays) { a.Float32 = make([]float32, 12) },
+		"two channels":           func(a *Arrays) { a.Channels, a.Width = 2, 1 },
+		"too few pixels":         func(a *Arrays) { a.Uint8 = a.Uint8[1:] },
+		"a shape that overflows": func(a *Arrays) { a.Height, a.Width, a.N = math.MaxInt, math.MaxInt, math.MaxInt },
+		"no pictures":            func(a *Arrays) { a.N = 0 },
+		"a label too few":        func(a *Arrays) { a.Labels = a.Labels[1:] },
+		"a negative label":       func(a *Arrays) { a.Labels[1] = -1 },
+		"a huge label":           func(a *Arrays) { a.Labels[1] = 1 << 40 },
+		"an unnamed class":       func(a *Arrays) { a.ClassNames = []string{"x"} },
+		"two classes of a name":  func(a *Arrays) { a.ClassNames = []string{"x", "x"} },
+		"a split too few":        func(a *Arrays) { a.Splits = make([]Split, 2) },
+		"an unknown split":       func(a *Arrays) { a.Splits = []Split{0, 1, 9} },
+		"a group too few":        func(a *Arrays) { a.Groups = make([]int64, 2) },
+	} {
+		a := good()
+		spoil(&a)
+		if _, err := FromArrays(a); errs.KindOf(err) != errs.Invalid {
+			t.Errorf("%s: got %v, want an Invalid error", name, err)
+		}
+	}
+}
+
+func TestFromImages(t *testing.T) {
+	img := &imageio.Image{Width: 1, Height: 1, Pix: []uint8{1, 2, 3}, Orientation: imageio.Upright}
+	d, err := FromImages([]Labelled{{img, 0, Train, "p"}, {img, 1, Test, ""}}, map[int64]string{1: "mel"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := d.Decode(1); got != img || err != nil || d.ClassNames[1] != "mel" || d.Samples[0].Group != 0 || d.Samples[1].Group != NoGroup {
+		t.Errorf("got %v, %v, %+v", got, err, d)
+	}
+	for name, m := range map[string]Labelled{"no picture": {nil, 0, Train, ""}, "a negative label": {img, -1, Train, ""},
+		"an unknown split": {img, 0, 7, ""}, "a picture cut off": {&imageio.Image{Width: 2, Height: 2, Pix: img.Pix}, 0, Train, ""}} {
+		if _, err := FromImages([]Labelled{m}, nil); errs.KindOf(err) != errs.Invalid {
+			t.Errorf("%s: got %v, want an Invalid error", name, err)
+		}
+	}
+}
