@@ -1,6 +1,7 @@
 package modelfile
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"os"
@@ -51,13 +52,14 @@ func runChild(task string) error {
 			}
 		}
 	case writeLoop:
+		fault = func(step string) error { _, err := fmt.Println(step); return err }
 		f.Checkpoint.Ints[0].Value = int64(os.Getpid()) << 32 // so that each child's files differ from the last one's
 		for {
 			f.Checkpoint.Ints[0].Value++
 			if err := Write("m.dsl", f); err != nil {
 				return err
 			}
-			fmt.Println("wrote")
+			fmt.Println("done")
 		}
 	}
 	return Write("m.dsl", f)
@@ -211,20 +213,20 @@ func TestTheSystemRefusesWrites(t *testing.T) {
 	}
 }
 
-// TestAFileLoadsAfterKill9 kills a process that writes without pause, at random moments after its first write.
+// TestAFileLoadsAfterKill9 kills a process that writes without pause: each time at another step of a write that is not
+// its first, up to a millisecond after the step began.
 func TestAFileLoadsAfterKill9(t *testing.T) {
 	const kills = 20
 	folder := t.TempDir()
 	path := filepath.Join(folder, "m.dsl")
 	want := noisyCheckpoint(1 << 18)
-	start := time.Now()
 	if err := Write(path, want); err != nil {
 		t.Fatal(err)
 	}
-	oneWrite := time.Since(start)
+	steps := []string{"create", "write", "sync", "close", "verify", "rename", "sync folder", "done"}
 	s := rng.New(5, "kill")
 	advanced := 0
-	for range kills {
+	for i := range kills {
 		cmd := startChild(t, writeLoop, folder)
 		out, err := cmd.StdoutPipe()
 		if err != nil {
@@ -233,10 +235,12 @@ func TestAFileLoadsAfterKill9(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := out.Read(make([]byte, 1)); err != nil {
-			t.Fatal(err)
+		lines := bufio.NewScanner(out)
+		for _, step := range []string{"done", steps[i%len(steps)]} {
+			for lines.Scan() && lines.Text() != step {
+			}
 		}
-		time.Sleep(time.Duration(s.Int64N(int64(3 * oneWrite))))
+		time.Sleep(time.Duration(s.IntN(1000)) * time.Microsecond)
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
