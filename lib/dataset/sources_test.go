@@ -1,6 +1,8 @@
 package dataset
 
 import (
+	"context"
+	"encoding/binary"
 	"math"
 	"os"
 	"path/filepath"
@@ -10,6 +12,7 @@ import (
 
 	"libdsl/lib/errs"
 	"libdsl/lib/imageio"
+	"libdsl/lib/rng"
 )
 
 func TestFolderPerClass(t *testing.T) {
@@ -133,6 +136,67 @@ func TestFromImages(t *testing.T) {
 		"an unknown split": {img, 0, 7, ""}, "a picture cut off": {&imageio.Image{Width: 2, Height: 2, Pix: img.Pix}, 0, Train, ""}} {
 		if _, err := FromImages([]Labelled{m}, nil); errs.KindOf(err) != errs.Invalid {
 			t.Errorf("%s: got %v, want an Invalid error", name, err)
+		}
+	}
+}
+
+// npy reads a NumPy file of format 1.0: its header's length is at byte 8, the values follow the header.
+func npy(t *testing.T, path string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data[10+int(data[8])+int(data[9])<<8:]
+}
+
+func TestMedNISTFromArraysToBatches(t *testing.T) {
+	dir := dataDir(t, "mednist")
+	a := Arrays{Uint8: npy(t, filepath.Join(dir, "val_images.npy")), N: 600, Height: 64, Width: 64, Channels: 1}
+	raw := npy(t, filepath.Join(dir, "val_labels.npy"))
+	for i := range a.N {
+		a.Labels = append(a.Labels, int64(binary.LittleEndian.Uint64(raw[8*i:])))
+	}
+	d, err := FromArrays(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.HoldOut(1, DefaultValShare, DefaultTestShare); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Check(context.Background(), CheckOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	// 6 classes of 100: 20 of each are held out for the test, 12 of the other 80 for validation
+	train := d.Indices(Train)
+	if len(train) != 6*68 || len(d.Indices(Val)) != 6*12 || len(d.Indices(Test)) != 6*20 {
+		t.Errorf("got %d, %d, %d images", len(train), len(d.Indices(Val)), len(d.Indices(Test)))
+	}
+	s, err := NewSampler(train, d.Labels(train), 4, 8, rng.New(1, "sampler"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLoader(t, d, LoaderOptions{Size: 32, Batch: 32})
+	if err := l.Push(0, draw(t, s)); err != nil {
+		t.Fatal(err)
+	}
+	b := next(t, l)
+	for place, i := range b.Indices {
+		if b.Labels[place] != a.Labels[i] || d.Samples[i].Split != Train {
+			t.Fatalf("place %d: sample %d with label %d", place, i, b.Labels[place])
+		}
+		// the crop's mean is near the array's own over the same centre, 4 of 64 pixels off each side
+		var want, got float64
+		for y := 4; y < 60; y++ {
+			for x := 4; x < 60; x++ {
+				want += float64(a.Uint8[(i*64+y)*64+x]) / (56 * 56)
+			}
+		}
+		for _, v := range b.Pix[place*3*32*32:][:3*32*32] {
+			got += float64(v) / (3 * 32 * 32)
+		}
+		if math.Abs(got-want) > 3 {
+			t.Errorf("place %d: mean level %v, want about %v", place, got, want)
 		}
 	}
 }

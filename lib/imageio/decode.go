@@ -72,7 +72,7 @@ func DecodeFile(path string, maxPixels int) (*Image, error) {
 // header before pixels are allocated; 0 means DefaultMaxPixels.
 //
 //   - JPEG: gray, YCbCr, RGB, CMYK and YCCK (converted without colour profile), baseline and progressive, 8 bits. Any
-//     warning of the decoder, such as a cut file, is an error.
+//     warning of the decoder, such as a cut file, is an error, and so is a progressive file that ends before its last scans.
 //   - PNG: all kinds. 16-bit samples are scaled to 8 bits over the full range (for a window, use FromArray). Alpha is
 //     dropped, not blended: the colour stored under a transparent pixel is the colour you get, as with Pillow's
 //     convert("RGB"). Colour profiles and gamma are not applied.

@@ -69,6 +69,8 @@ func TestOddImages(t *testing.T) {
 			switch {
 			case expect == "error" && errs.KindOf(err) != errs.Corrupt:
 				t.Errorf("got %v, want a Corrupt error", err)
+			case name == "video-001.progressive.truncated.jpeg" && errs.KindOf(err) != errs.Corrupt:
+				t.Errorf("got %v; libjpeg-turbo has no complaint about this one, but its last scans are missing", err)
 			case expect == "odd" || expect == "error":
 			case format != "JPEG" && format != "PNG":
 				if errs.KindOf(err) != errs.Unsupported || !strings.Contains(strings.ToUpper(err.Error()), format) {

@@ -67,6 +67,9 @@ func decodeJPEG(name string, data []byte, maxPixels int) (*Image, error) {
 	if C.jpeg_pixels(src, n, (*C.uchar)(unsafe.Pointer(&pix[0])), cw, ch, format, &message[0]) != 0 {
 		return nil, damagedJPEG(name, C.GoString(&message[0]))
 	}
+	if progressive := head.frame == 0xC2 || head.frame == 0xCA; progressive && !wholeProgression(data[head.scans:], head.components) {
+		return nil, damagedJPEG(name, "its last scans are missing")
+	}
 	if channels == 4 {
 		pix = cmykToRGB(pix, head.adobe)
 	}
@@ -100,6 +103,7 @@ type jpegHead struct {
 	precision   int  // bits a sample
 	components  int
 	adobe       bool // an APP14 segment of Adobe
+	scans       int  // where the first scan's marker is, 0 when there is none
 	orientation Orientation
 }
 
@@ -135,6 +139,9 @@ func scanJPEG(data []byte) jpegHead {
 			continue
 		}
 		n := int(data[at+2])<<8 | int(data[at+3])
+		if marker == 0xDA {
+			head.scans = at
+		}
 		if marker == 0xDA || marker == 0xD9 || n < 2 || at+2+n > len(data) {
 			break
 		}
