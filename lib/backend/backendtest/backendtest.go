@@ -1,0 +1,196 @@
+// Package backendtest holds every backend against goref, step kind by step kind, on small programs made by hand.
+//
+// A backend passes when its outputs and its store agree with goref's in the Euclidean norm, relative to goref's; where only data moves
+// or masks are drawn they must be equal to the bit.
+package backendtest
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"testing"
+
+	"libdsl/lib/backend"
+	"libdsl/lib/backend/goref"
+	"libdsl/lib/errs"
+	"libdsl/lib/ir"
+	"libdsl/lib/plan"
+)
+
+// tolerance is the relative error in norm: float32 sums of up to a few thousand terms, each rounding 6e-8.
+const tolerance = 2e-6
+
+// Run runs the whole suite. Kinds that the backend reports as Unsupported at Compile are skipped and listed.
+func Run(t *testing.T, b backend.Backend) {
+	var skipped []string
+	for _, c := range cases() {
+		t.Run(c.name, func(t *testing.T) {
+			for _, noFuse := range []bool{true, false} {
+				if !c.agree(t, b, noFuse) {
+					skipped = append(skipped, t.Name())
+					t.Skip("the backend does not support this step")
+				}
+			}
+		})
+	}
+	for _, c := range contracts {
+		t.Run(c.name, func(t *testing.T) { c.run(t, b) })
+	}
+	for _, s := range skipped {
+		t.Log("skipped as unsupported:", s)
+	}
+}
+
+// agree reports false when the backend cannot run the program.
+func (c *testCase) agree(t *testing.T, b backend.Backend, noFuse bool) bool {
+	t.Helper()
+	want := c.results(t, goref.Backend{}, noFuse)
+	got := c.results(t, b, noFuse)
+	if got == nil {
+		return false
+	}
+	for name, w := range want {
+		if e := relativeError(got[name], w); !(e <= c.tol) {
+			t.Errorf("NoFuse=%v %q: relative error %.2g, want at most %.2g\n got %v\nwant %v", noFuse, name, e, c.tol,
+				head(got[name]), head(w))
+		}
+	}
+	return true
+}
+
+func head(v []float32) string { return fmt.Sprint(v[:min(len(v), 8)]) }
+
+// relativeError is |got − want| / |want| in the Euclidean norm, +Inf for different lengths, and NaN for NaN.
+func relativeError(got, want []float32) float64 {
+	if len(got) != len(want) {
+		return math.Inf(1)
+	}
+	var diff, norm float64
+	for i, w := range want {
+		d := float64(got[i]) - float64(w)
+		diff += d * d
+		norm += float64(w) * float64(w)
+	}
+	if diff == 0 {
+		return 0
+	}
+	return math.Sqrt(diff / norm)
+}
+
+// session is a compiled program with its executor and store.
+type session struct {
+	t     *testing.T
+	exec  backend.Executor
+	store backend.Store
+	prog  backend.Program
+	c     *testCase
+}
+
+// open compiles a program and writes its inputs and parameters; nil when the backend does not support it.
+func open(t *testing.T, b backend.Backend, c *testCase, noFuse bool) *session {
+	t.Helper()
+	p, err := plan.Build(&c.Program, plan.Options{Bytes: b.Bytes, NoFuse: noFuse})
+	must(t, err)
+	s := &session{t: t, c: c}
+	s.store, err = b.NewStore(c.stored())
+	must(t, err)
+	s.exec, err = b.NewExecutor(backend.Options{})
+	must(t, err)
+	s.prog, err = s.exec.Compile(p, s.store)
+	if errs.KindOf(err) == errs.Unsupported {
+		s.close()
+		return nil
+	}
+	must(t, err)
+	for id := range c.Tensors {
+		s.fill(&c.Tensors[id])
+	}
+	return s
+}
+
+func (s *session) fill(t *ir.Tensor) {
+	s.t.Helper()
+	switch {
+	case t.Role == ir.Temp:
+	case t.Role == ir.Input && t.DType == ir.U8:
+		dst, err := s.prog.Input(t.Name)
+		must(s.t, err)
+		copy(dst, s.c.bytes[t.Name])
+	case t.Role == ir.Input:
+		dst, err := s.prog.InputF32(t.Name)
+		must(s.t, err)
+		copy(dst, s.c.floats[t.Name])
+	case t.DType == ir.I32:
+		must(s.t, s.store.WriteInts(t.Name, s.c.ints[t.Name]))
+	default:
+		must(s.t, s.store.Write(t.Name, s.c.floats[t.Name]))
+	}
+}
+
+func (s *session) close() {
+	if s.prog != nil {
+		must(s.t, s.prog.Close())
+	}
+	must(s.t, s.exec.Close())
+	must(s.t, s.store.Close())
+}
+
+func (s *session) forward()  { must(s.t, s.prog.Forward(context.Background(), &s.c.args)) }
+func (s *session) backward() { must(s.t, s.prog.Backward(context.Background(), &s.c.args)) }
+
+func (s *session) output(name string) []float32 {
+	s.t.Helper()
+	out, err := s.prog.Output(name)
+	must(s.t, err)
+	return append([]float32(nil), out...)
+}
+
+func (s *session) read(name string) []float32 {
+	s.t.Helper()
+	id, _ := s.c.Find(name)
+	t := &s.c.Tensors[id]
+	dst := make([]float32, t.Shape.Count())
+	if t.DType == ir.I32 {
+		ints := make([]int32, len(dst))
+		must(s.t, s.store.ReadInts(name, ints))
+		for i, v := range ints {
+			dst[i] = float32(v)
+		}
+		return dst
+	}
+	must(s.t, s.store.Read(name, dst))
+	return dst
+}
+
+// results are the outputs and the store after one Forward and Backward.
+func (s *session) results() map[string][]float32 {
+	out := map[string][]float32{}
+	for _, t := range s.c.Tensors {
+		switch {
+		case t.Output:
+			out[t.Name] = s.output(t.Name)
+		case t.Role == ir.Param || t.Role == ir.State:
+			out[t.Name] = s.read(t.Name)
+		}
+	}
+	return out
+}
+
+func (c *testCase) results(t *testing.T, b backend.Backend, noFuse bool) map[string][]float32 {
+	t.Helper()
+	s := open(t, b, c, noFuse)
+	if s == nil {
+		return nil
+	}
+	defer s.close()
+	s.forward()
+	s.backward()
+	return s.results()
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

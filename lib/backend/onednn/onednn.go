@@ -1,0 +1,74 @@
+// Package onednn is the CPU backend: oneDNN's float32 convolutions and matrix products, and kernels of its own for the rest.
+//
+// Activations are kept in blocks of as many channels as a vector has lanes (nChw16c or nChw8c, channels padded with zeros), those with fewer
+// channels in planes (nchw); inputs and outputs are converted at the edges. Parameters, their gradients and the optimiser's state are dense
+// KRSC, and convolutions pack the weights they read. Given the number of threads, results are the same bits in every run.
+//
+// A program is a list of C steps that one cgo call runs on the executor's thread.
+package onednn
+
+// #cgo CXXFLAGS: -std=c++17 -O3 -fopenmp -fvisibility=hidden -Wall -Wextra -Wno-psabi
+// #cgo LDFLAGS: -ldnnl -lgomp
+// #include "program.h"
+import "C"
+
+import (
+	"unsafe"
+
+	"libdsl/lib/backend"
+	"libdsl/lib/errs"
+	"libdsl/lib/ir"
+	"libdsl/lib/plan"
+)
+
+func init() { backend.Register(Backend{}) }
+
+// Backend is the oneDNN backend, named "onednn".
+type Backend struct{}
+
+// Name is "onednn".
+func (Backend) Name() string { return "onednn" }
+
+// Bytes is the dense size with the last axis of 4-D tensors rounded up to whole blocks of channels.
+func (Backend) Bytes(t *ir.Tensor) int64 {
+	if len(t.Shape) != 4 {
+		return plan.Dense(t)
+	}
+	c := int64(t.Shape[3])
+	return plan.Dense(t) / max(c, 1) * padded(c)
+}
+
+// lanes is the number of channels in a block.
+var lanes = int64(C.dsl_lanes())
+
+// padded is the number of channels that c channels take.
+func padded(c int64) int64 {
+	if c < lanes {
+		return c
+	}
+	return (c + lanes - 1) / lanes * lanes
+}
+
+// alloc is memory outside the Go heap. It is not cleared.
+func alloc(bytes int64) (unsafe.Pointer, error) {
+	p := C.dsl_alloc(C.size_t(bytes))
+	if bytes < 0 || p == nil {
+		return nil, errs.New(errs.OutOfMemory, "onednn: no memory for %d MB of tensors; use a smaller batch or image", bytes>>20)
+	}
+	return p, nil
+}
+
+// status makes an error of what a C call returned. It is called on the thread that made the call.
+func status(rc C.int) error {
+	switch rc {
+	case C.DSL_OK:
+		return nil
+	case C.DSL_CANCELLED:
+		return errs.New(errs.Cancelled, "onednn: cancelled")
+	case C.DSL_NO_MEMORY:
+		return errs.New(errs.OutOfMemory, "%s; use a smaller batch or image", C.GoString(C.dsl_last_error()))
+	case C.DSL_UNSUPPORTED:
+		return errs.New(errs.Unsupported, "%s", C.GoString(C.dsl_last_error()))
+	}
+	return errs.New(errs.Device, "%s", C.GoString(C.dsl_last_error()))
+}
