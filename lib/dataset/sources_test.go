@@ -195,7 +195,7 @@ func TestMedNISTFromArraysToBatches(t *testing.T) {
 		for _, v := range b.Pix[place*3*32*32:][:3*32*32] {
 			got += float64(v) / (3 * 32 * 32)
 		}
-		if math.Abs(got-want) > 3 {
+		if math.Abs(got-want) > 6 { // the crop is 55.4 pixels, and borders can be bright
 			t.Errorf("place %d: mean level %v, want about %v", place, got, want)
 		}
 	}
