@@ -2,9 +2,9 @@ package dataset
 
 import (
 	"bytes"
-	"image"
-	"image/color"
-	"image/png"
+	"compress/zlib"
+	"encoding/binary"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"testing"
@@ -24,19 +24,34 @@ func dataDir(t testing.TB, sub string) string {
 	return dir
 }
 
-// pngOf is a small picture of one colour.
+// pngOf is a small gray picture of about one shade. It is put together by hand, because image/png belongs to imageio.
 func pngOf(t testing.TB, shade uint8) []byte {
 	t.Helper()
-	m := image.NewGray(image.Rect(0, 0, 20, 15))
-	for i := range m.Pix {
-		m.Pix[i] = shade + uint8(i%7)
+	const w, h = 20, 15
+	var packed bytes.Buffer
+	z := zlib.NewWriter(&packed)
+	for y := range h {
+		row := []byte{0} // no filter
+		for x := range w {
+			row = append(row, shade+uint8((y*w+x)%7))
+		}
+		if _, err := z.Write(row); err != nil {
+			t.Fatal(err)
+		}
 	}
-	m.SetGray(0, 0, color.Gray{Y: 255})
-	var b bytes.Buffer
-	if err := png.Encode(&b, m); err != nil {
+	if err := z.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return b.Bytes()
+	out := []byte("\x89PNG\r\n\x1a\n")
+	for _, c := range []struct {
+		kind string
+		body []byte
+	}{{"IHDR", []byte{0, 0, 0, w, 0, 0, 0, h, 8, 0, 0, 0, 0}}, {"IDAT", packed.Bytes()}, {"IEND", nil}} {
+		out = binary.BigEndian.AppendUint32(out, uint32(len(c.body)))
+		out = append(append(out, c.kind...), c.body...)
+		out = binary.BigEndian.AppendUint32(out, crc32.ChecksumIEEE(out[len(out)-len(c.body)-4:]))
+	}
+	return out
 }
 
 // write makes a file and the folders above it.
