@@ -150,6 +150,18 @@ func goImageFree(image C.uintptr_t) { drop[*dsl.Image](image) }
 // drop frees a handle that holds nothing but memory. A bad one is left alone: free has no status.
 func drop[T any](h C.uintptr_t) { _, _, _ = remove[T](uintptr(h)) }
 
+// closeHandle frees a handle whose object has something to close.
+func closeHandle[T interface{ Close() error }](h C.uintptr_t) {
+	object, ok, _ := remove[T](uintptr(h))
+	if !ok {
+		return
+	}
+	var message *C.char
+	if status := guard(&message, func(*call) error { return object.Close() }); status != C.DSL_STATUS_OK {
+		C.shim_finish(status, message) // free has no status; the thread's message says what went wrong
+	}
+}
+
 //export goDatasetOpen
 func goDatasetOpen(path *C.char, made *C.uintptr_t, message **C.char) C.int32_t {
 	return guard(message, func(*call) error {

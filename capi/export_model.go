@@ -102,7 +102,7 @@ func setText(s []byte, out *C.char, capacity C.size_t, needed *C.size_t) error {
 }
 
 //export goModelFree
-func goModelFree(model C.uintptr_t) { drop[*dsl.Model](model) }
+func goModelFree(model C.uintptr_t) { closeHandle[*dsl.Model](model) }
 
 //export goReportJSON
 func goReportJSON(handle C.uintptr_t, out *C.char, capacity C.size_t, needed *C.size_t, message **C.char) C.int32_t {

@@ -187,11 +187,4 @@ func goSessionEvaluate(session, dataset C.uintptr_t, split *C.char, token C.uint
 }
 
 //export goSessionFree
-func goSessionFree(session C.uintptr_t) {
-	if s, ok, _ := remove[*dsl.Session](uintptr(session)); ok {
-		var message *C.char
-		if status := guard(&message, func(*call) error { return s.Close() }); status != C.DSL_STATUS_OK {
-			C.shim_finish(status, message) // free has no status; the thread's message says what went wrong
-		}
-	}
-}
+func goSessionFree(session C.uintptr_t) { closeHandle[*dsl.Session](session) }

@@ -7,8 +7,8 @@
  *            is allowed. What a handle needs stays alive inside, so a model may be freed before its sessions. A freed or
  *            foreign handle is DSL_STATUS_INVALID. After an internal error a handle is poisoned: free it.
  * Outputs    Memory belongs to the caller. Lengths count elements (floats, chars), not bytes, unless the name says so. A
- *            buffer that is too small is DSL_STATUS_BUFFER_TOO_SMALL and nothing is written to it. A failed call writes
- *            nothing but *out = NULL for handles.
+ *            buffer that is too small is DSL_STATUS_BUFFER_TOO_SMALL and nothing is written to it. After a
+ *            failed call handles are NULL and arrays hold nothing useful.
  * Structs    The first member is struct_size; set it by DSL_INIT or by hand, with every other byte 0. Zero, NULL and 0.0 mean
  *            the default. Later versions append members; a library that does not know a member that is set says
  *            DSL_STATUS_ABI_MISMATCH.

@@ -3,6 +3,7 @@ package dsl
 import (
 	"encoding/json"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"libdsl/lib/errs"
@@ -11,9 +12,12 @@ import (
 )
 
 // Model is a trained model: weights, learners, preprocessing, class names and card. It never changes and may be shared.
+// What it holds on devices lives until it and all its sessions are closed, in any order.
 type Model struct {
-	net  *model.Model
-	card modelfile.Card
+	net    *model.Model
+	card   modelfile.Card
+	closed atomic.Bool
+	users  atomic.Int32 // sessions, and one until Close
 }
 
 // LoadModel reads and verifies a model file or checkpoint. Errors: NotFound, IO, Corrupt, Unsupported (newer format).
@@ -26,7 +30,37 @@ func LoadModel(path string) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Model{net, f.Card}, nil
+	m := &Model{net: net, card: f.Card}
+	m.users.Store(1)
+	return m, nil
+}
+
+// Close lets go of the model; it may be called twice. Sessions go on.
+func (m *Model) Close() error {
+	if m.closed.Swap(true) {
+		return nil
+	}
+	return m.release()
+}
+
+// retain adds a user. Errors: Invalid when there is none any more.
+func (m *Model) retain() error {
+	for {
+		n := m.users.Load()
+		if n == 0 {
+			return errs.New(errs.Invalid, "dsl: model: it is closed")
+		}
+		if m.users.CompareAndSwap(n, n+1) {
+			return nil
+		}
+	}
+}
+
+func (m *Model) release() error {
+	if m.users.Add(-1) == 0 {
+		return m.net.Close()
+	}
+	return nil
 }
 
 // Save writes the model, without training state, so that a crash leaves the old file or the new one.

@@ -2,6 +2,7 @@ package dsl
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"libdsl/lib/backend"
@@ -37,10 +38,13 @@ func NewSession(m *Model, o SessionOptions) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := m.retain(); err != nil {
+		return nil, err
+	}
 	n := threads(o.Threads)
 	net, err := m.net.NewSession(be, backend.Options{Threads: n, Winograd: true}, o.BatchInvariant)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, m.release())
 	}
 	return &Session{model: m, threads: n, net: net, resizers: make([]imageio.Resizer, n)}, nil
 }
@@ -54,7 +58,7 @@ func (s *Session) Close() error {
 	}
 	net := s.net
 	s.net = nil
-	return net.Close()
+	return errors.Join(net.Close(), s.model.release())
 }
 
 // lock waits for the call in progress; unlock is the returned function. Errors: Invalid after Close.

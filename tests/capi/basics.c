@@ -1,0 +1,141 @@
+/* Versions, status names, messages, option structs, NULL everywhere. */
+#include "check.h"
+
+static void versions(void) {
+    CHECK(dsl_abi_version() == DSL_ABI_VERSION);
+    CHECK(strcmp(dsl_version_string(), DSL_VERSION_STRING) == 0);
+}
+
+static void status_names(void) {
+    CHECK(strcmp(dsl_status_name(DSL_STATUS_OK), "ok") == 0);
+    CHECK(strcmp(dsl_status_name(DSL_STATUS_INTERNAL), "internal error") == 0);
+    CHECK(strcmp(dsl_status_name(-1), "unknown status") == 0);
+    CHECK(strcmp(dsl_status_name(INT32_MIN), "unknown status") == 0);
+    for (int32_t a = 0; a <= DSL_STATUS_INTERNAL; a++) {
+        for (int32_t b = 0; b < a; b++) {
+            CHECK(strcmp(dsl_status_name(a), dsl_status_name(b)) != 0);
+        }
+    }
+    CHECK(strcmp(dsl_status_name(DSL_STATUS_INTERNAL + 1), "unknown status") == 0);
+}
+
+static void messages(void) {
+    dsl_model *model = (dsl_model *)1;
+    CHECK_STATUS(dsl_model_load("/no/such/folder/missing.dsl", &model), DSL_STATUS_NOT_FOUND, "missing.dsl");
+    CHECK(model == NULL);
+    CHECK(strstr(dsl_last_error_message(), "/no/such") == NULL); /* paths can carry patient names */
+    CHECK(dsl_set_num_threads(0) == DSL_STATUS_OK);
+    CHECK(strcmp(dsl_last_error_message(), "") == 0);
+    CHECK_STATUS(dsl_set_num_threads(-1), DSL_STATUS_INVALID, "-1");
+    CHECK_STATUS(dsl_set_num_threads(1 << 30), DSL_STATUS_INVALID, "threads");
+}
+
+static void nulls(void) {
+    dsl_image_free(NULL);
+    dsl_dataset_free(NULL);
+    dsl_model_free(NULL);
+    dsl_session_free(NULL);
+    dsl_report_free(NULL);
+    dsl_cancel_token_cancel(NULL);
+    dsl_cancel_token_free(NULL);
+    dsl_struct_init(NULL, 8);
+
+    int32_t i32;
+    int64_t i64;
+    dsl_image *image;
+    dsl_dataset *dataset;
+    dsl_model *model;
+    dsl_session *session;
+    CHECK_STATUS(dsl_cancel_token_create(NULL), DSL_STATUS_INVALID, "out_token");
+    CHECK_STATUS(dsl_image_load_file(NULL, &image), DSL_STATUS_INVALID, "path");
+    CHECK_STATUS(dsl_image_load_file("", &image), DSL_STATUS_INVALID, "path");
+    CHECK_STATUS(dsl_image_load_file("a.png", NULL), DSL_STATUS_INVALID, "out_image");
+    CHECK_STATUS(dsl_image_from_array(NULL, &image), DSL_STATUS_INVALID, "dsl_array");
+    CHECK_STATUS(dsl_image_size(NULL, &i32, &i32), DSL_STATUS_INVALID, "image");
+    CHECK_STATUS(dsl_dataset_open(NULL, &dataset), DSL_STATUS_INVALID, "path");
+    CHECK_STATUS(dsl_dataset_create(NULL), DSL_STATUS_INVALID, "out_dataset");
+    CHECK_STATUS(dsl_dataset_add(NULL, NULL, 0, NULL, NULL), DSL_STATUS_INVALID, "dataset");
+    CHECK_STATUS(dsl_dataset_set_class_name(NULL, 0, "a"), DSL_STATUS_INVALID, "dataset");
+    CHECK_STATUS(dsl_dataset_size(NULL, NULL, &i64), DSL_STATUS_INVALID, "dataset");
+    CHECK_STATUS(dsl_model_load(NULL, &model), DSL_STATUS_INVALID, "path");
+    CHECK_STATUS(dsl_model_load("a.dsl", NULL), DSL_STATUS_INVALID, "out_model");
+    CHECK_STATUS(dsl_model_save(NULL, "a.dsl"), DSL_STATUS_INVALID, "model");
+    CHECK_STATUS(dsl_model_embedding_dim(NULL, &i32), DSL_STATUS_INVALID, "model");
+    CHECK_STATUS(dsl_model_num_learners(NULL, &i32), DSL_STATUS_INVALID, "model");
+    CHECK_STATUS(dsl_model_input_size(NULL, &i32), DSL_STATUS_INVALID, "model");
+    CHECK_STATUS(dsl_model_info(NULL, NULL, 0, NULL), DSL_STATUS_INVALID, "model");
+    CHECK_STATUS(dsl_report_json(NULL, NULL, 0, NULL), DSL_STATUS_INVALID, "report");
+    CHECK_STATUS(dsl_session_create(NULL, NULL, &session), DSL_STATUS_INVALID, "model");
+    CHECK_STATUS(dsl_session_embed(NULL, NULL, 0, NULL, NULL, 0), DSL_STATUS_INVALID, "session");
+    CHECK_STATUS(dsl_session_embed_files(NULL, NULL, 0, NULL, NULL, 0), DSL_STATUS_INVALID, "session");
+    CHECK_STATUS(dsl_session_grid_size(NULL, NULL, &i32, &i32), DSL_STATUS_INVALID, "session");
+    CHECK_STATUS(dsl_session_heatmap(NULL, NULL, NULL, NULL, 0, NULL, 0), DSL_STATUS_INVALID, "session");
+    CHECK_STATUS(dsl_session_explain_pair(NULL, NULL, NULL, NULL, NULL), DSL_STATUS_INVALID, "dsl_explanation");
+    CHECK_STATUS(dsl_session_evaluate(NULL, NULL, NULL, NULL, NULL), DSL_STATUS_INVALID, "out_report");
+    CHECK_STATUS(dsl_train(NULL, NULL, NULL, NULL), DSL_STATUS_INVALID, "dsl_train_options");
+}
+
+static void struct_sizes(void) {
+    dsl_train_options options;
+    dsl_report *report = (dsl_report *)1;
+    DSL_INIT(&options);
+    CHECK(options.struct_size == sizeof options && options.seed == 0 && options.progress == NULL);
+    CHECK_STATUS(dsl_train(NULL, &options, NULL, &report), DSL_STATUS_INVALID, "dataset: got NULL");
+    CHECK(report == NULL);
+    options.struct_size = 0; /* forgotten */
+    CHECK_STATUS(dsl_train(NULL, &options, NULL, NULL), DSL_STATUS_INVALID, "DSL_INIT");
+    DSL_INIT(&options);
+    options.reserved = 1;
+    dsl_dataset *dataset = NULL;
+    CHECK_OK(dsl_dataset_create(&dataset));
+    CHECK_STATUS(dsl_train(dataset, &options, NULL, NULL), DSL_STATUS_ABI_MISMATCH, "reserved");
+
+    struct {
+        dsl_train_options known;
+        int64_t later; /* a member of a newer header */
+    } newer;
+    DSL_INIT(&newer);
+    CHECK_STATUS(dsl_train(dataset, &newer.known, NULL, NULL), DSL_STATUS_INVALID, "out_path"); /* unset: no harm */
+    newer.later = 1;
+    CHECK_STATUS(dsl_train(dataset, &newer.known, NULL, NULL), DSL_STATUS_ABI_MISMATCH, "older library");
+    dsl_dataset_free(dataset);
+}
+
+static void train_options(void) {
+    dsl_dataset *dataset = NULL;
+    dsl_train_options options;
+    CHECK_OK(dsl_dataset_create(&dataset));
+    DSL_INIT(&options);
+    CHECK_STATUS(dsl_train(dataset, &options, NULL, NULL), DSL_STATUS_INVALID, "out_path");
+    options.out_path = "no-such-folder/m.dsl";
+    CHECK_STATUS(dsl_train(dataset, &options, NULL, NULL), DSL_STATUS_NOT_FOUND, "m.dsl");
+    options.out_path = ".";
+    CHECK_STATUS(dsl_train(dataset, &options, NULL, NULL), DSL_STATUS_INVALID, "folder");
+    options.out_path = "m.dsl";
+    CHECK_STATUS(dsl_train(dataset, &options, NULL, NULL), DSL_STATUS_INVALID, "no images");
+    options.backbone = "vgg";
+    CHECK_STATUS(dsl_train(dataset, &options, NULL, NULL), DSL_STATUS_INVALID, "vgg");
+    options.backbone = NULL;
+    options.profile = "fast";
+    CHECK_STATUS(dsl_train(dataset, &options, NULL, NULL), DSL_STATUS_INVALID, "fast");
+    options.profile = NULL;
+    options.device = "cuda:0";
+    CHECK_STATUS(dsl_train(dataset, &options, NULL, NULL), DSL_STATUS_UNSUPPORTED, "cuda:0");
+    options.device = "gpu";
+    CHECK_STATUS(dsl_train(dataset, &options, NULL, NULL), DSL_STATUS_INVALID, "gpu");
+    options.device = NULL;
+    options.learning_rate = -1;
+    CHECK_STATUS(dsl_train(dataset, &options, NULL, NULL), DSL_STATUS_INVALID, "learning_rate");
+    dsl_dataset_free(dataset);
+}
+
+int main(void) {
+    versions();
+    status_names();
+    messages();
+    nulls();
+    struct_sizes();
+    train_options();
+    CHECK(dsl_live_handles() == 0);
+    return finish();
+}

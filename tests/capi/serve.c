@@ -1,0 +1,288 @@
+/* Trains a tiny model from arrays, then uses it every way: progress, cancel, embed, heatmap, explain, evaluate, save. */
+#define _XOPEN_SOURCE 700
+#include "check.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { side = 32, num_images = 24, dim = 16, max_pixels = side * side };
+
+static dsl_image *images[num_images];
+
+/* Two classes: bright discs on the left and on the right, with noise. */
+static dsl_image *draw(int index) {
+    static uint8_t pixels[max_pixels * 3];
+    unsigned noise = (unsigned)index * 2654435761u + 1;
+    int cx = index % 2 == 0 ? side / 4 : 3 * side / 4, cy = side / 2 + index % 5 - 2;
+    for (int y = 0; y < side; y++) {
+        for (int x = 0; x < side; x++) {
+            int inside = (x - cx) * (x - cx) + (y - cy) * (y - cy) < side * side / 16;
+            for (int c = 0; c < 3; c++) {
+                noise = noise * 1664525u + 1013904223u;
+                pixels[(y * side + x) * 3 + c] = (uint8_t)((inside ? 180 : 40) + (noise >> 27));
+            }
+        }
+    }
+    dsl_array a;
+    dsl_image *image = NULL;
+    DSL_INIT(&a);
+    a.data = pixels;
+    a.data_size_bytes = sizeof pixels;
+    a.height = a.width = side;
+    a.channels = 3;
+    CHECK_OK(dsl_image_from_array(&a, &image));
+    return image;
+}
+
+static dsl_dataset *make_dataset(void) {
+    static const char *const splits[] = {"train", "train", "train", "val", "test"};
+    dsl_dataset *dataset = NULL;
+    CHECK_OK(dsl_dataset_create(&dataset));
+    for (int i = 0; i < num_images; i++) {
+        char group[16];
+        images[i] = draw(i);
+        snprintf(group, sizeof group, "patient %d", i / 2);
+        CHECK_OK(dsl_dataset_add(dataset, images[i], i % 2, splits[i / 2 % 5], group));
+    }
+    CHECK_OK(dsl_dataset_set_class_name(dataset, 0, "left"));
+    CHECK_OK(dsl_dataset_set_class_name(dataset, 1, "right"));
+    return dataset;
+}
+
+static dsl_train_options tiny(const char *out_path) {
+    dsl_train_options o;
+    DSL_INIT(&o);
+    o.out_path = out_path;
+    o.stem = "small";
+    o.embedding_dim = dim;
+    o.input_size = 32;
+    o.learners = 2;
+    o.steps = 4;
+    o.batch_size = 8;
+    o.images_per_class = 4;
+    o.threads = 1;
+    return o;
+}
+
+struct seen {
+    pthread_t thread;
+    int steps, others, wrong_thread, stop_after;
+    dsl_cancel_token *token;
+};
+
+static int32_t on_progress(const dsl_progress *p, void *user) {
+    struct seen *s = user;
+    s->wrong_thread += !pthread_equal(s->thread, pthread_self());
+    if (p->struct_size < sizeof *p) {
+        s->wrong_thread++;
+    }
+    if (p->event == DSL_EVENT_STEP && p->stage != DSL_STAGE_PREPARE) {
+        s->steps++;
+        if (s->stop_after > 0 && s->steps >= s->stop_after) {
+            if (s->token == NULL) {
+                return 1;
+            }
+            raise(SIGUSR1);
+        }
+    } else {
+        s->others++;
+    }
+    return 0;
+}
+
+static dsl_cancel_token *signal_token;
+
+static void on_signal(int number) {
+    (void)number;
+    dsl_cancel_token_cancel(signal_token);
+}
+
+static void training(const dsl_dataset *dataset) {
+    struct seen seen = {pthread_self(), 0, 0, 0, 0, NULL};
+    dsl_report *report = NULL;
+    dsl_train_options o = tiny("serve.dsl");
+    char json[4096];
+    size_t needed = 0;
+    o.log_path = "serve.log";
+    o.progress = on_progress;
+    o.progress_user = &seen;
+    CHECK_OK(dsl_train(dataset, &o, NULL, &report));
+    CHECK(seen.steps == 4 && seen.others > 0 && seen.wrong_thread == 0);
+    CHECK_OK(dsl_report_json(report, json, sizeof json, &needed));
+    CHECK(needed == strlen(json) + 1 && strstr(json, "\"steps\": 4") != NULL);
+    dsl_report_free(report);
+    CHECK(access("serve.dsl", R_OK) == 0 && access("serve.last.dsl", R_OK) == 0 && access("serve.log", R_OK) == 0);
+}
+
+static void cancelling(const dsl_dataset *dataset) {
+    struct seen seen = {pthread_self(), 0, 0, 0, 2, NULL};
+    dsl_train_options o = tiny("cancelled.dsl");
+    dsl_model *model = NULL;
+    o.steps = 1000000;
+    o.progress = on_progress;
+    o.progress_user = &seen;
+    remove("cancelled.last.dsl");
+    CHECK_STATUS(dsl_train(dataset, &o, NULL, NULL), DSL_STATUS_CANCELLED, "");
+    CHECK(seen.steps == 2);
+    CHECK_OK(dsl_model_load("cancelled.last.dsl", &model)); /* what was trained so far is complete */
+    dsl_model_free(model);
+
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_signal;
+    action.sa_flags = SA_ONSTACK;
+    sigaction(SIGUSR1, &action, NULL);
+    CHECK_OK(dsl_cancel_token_create(&signal_token));
+    seen = (struct seen){pthread_self(), 0, 0, 0, 1, signal_token};
+    CHECK_STATUS(dsl_train(dataset, &o, signal_token, NULL), DSL_STATUS_CANCELLED, "");
+    CHECK_STATUS(dsl_train(dataset, &o, signal_token, NULL), DSL_STATUS_CANCELLED, ""); /* stays cancelled */
+    dsl_cancel_token_free(signal_token);
+}
+
+static void embedding(dsl_session *session) {
+    float all[num_images * dim], one[dim];
+    CHECK_OK(dsl_session_embed(session, (const dsl_image *const *)images, num_images, NULL, all, num_images * dim));
+    for (int i = 0; i < num_images; i++) {
+        double norm = 0;
+        for (int d = 0; d < dim; d++) {
+            norm += (double)all[i * dim + d] * (double)all[i * dim + d];
+        }
+        CHECK(fabs(norm - 1) < 1e-5);
+    }
+    CHECK_OK(dsl_session_embed(session, (const dsl_image *const *)&images[5], 1, NULL, one, dim));
+    for (int d = 0; d < dim; d++) {
+        CHECK(fabsf(one[d] - all[5 * dim + d]) < 1e-5f);
+    }
+    CHECK_OK(dsl_session_embed(session, NULL, 0, NULL, NULL, 0));
+    CHECK_STATUS(dsl_session_embed(session, (const dsl_image *const *)images, 2, NULL, all, 2 * dim - 1), DSL_STATUS_BUFFER_TOO_SMALL,
+                 "[2, 16]");
+    const dsl_image *holes[2] = {images[0], NULL};
+    CHECK_STATUS(dsl_session_embed(session, holes, 2, NULL, all, 2 * dim), DSL_STATUS_INVALID, "row 1");
+    const char *paths[2] = {"serve.log", "no-such.png"};
+    CHECK_STATUS(dsl_session_embed_files(session, paths, 2, NULL, all, 2 * dim), DSL_STATUS_UNSUPPORTED, "serve.log");
+    CHECK_STATUS(dsl_session_embed_files(session, paths + 1, 1, NULL, all, dim), DSL_STATUS_NOT_FOUND, "row 0");
+    dsl_cancel_token *token = NULL;
+    CHECK_OK(dsl_cancel_token_create(&token));
+    dsl_cancel_token_cancel(token);
+    CHECK_STATUS(dsl_session_embed(session, (const dsl_image *const *)images, 2, token, all, 2 * dim), DSL_STATUS_CANCELLED, "");
+    dsl_cancel_token_free(token);
+}
+
+static double sum(const float *values, size_t n) {
+    double s = 0;
+    for (size_t i = 0; i < n; i++) {
+        s += (double)values[i];
+    }
+    return s;
+}
+
+static void explaining(dsl_session *session) {
+    static float grid[max_pixels], grid_b[max_pixels], map[max_pixels], map_b[max_pixels];
+    int32_t gh = 0, gw = 0;
+    CHECK_OK(dsl_session_grid_size(session, images[0], &gh, &gw));
+    size_t cells = (size_t)gh * (size_t)gw;
+    CHECK(cells >= 4 && cells <= max_pixels);
+    CHECK_OK(dsl_session_heatmap(session, images[0], NULL, grid, cells, map, max_pixels));
+    for (size_t i = 0; i < max_pixels; i++) {
+        CHECK(map[i] >= 0 && map[i] <= 1);
+    }
+    CHECK_OK(dsl_session_heatmap(session, images[0], NULL, NULL, 0, NULL, 0));
+    CHECK_STATUS(dsl_session_heatmap(session, images[0], NULL, NULL, 0, map, 5), DSL_STATUS_BUFFER_TOO_SMALL, "1024");
+    for (int32_t learner = DSL_LEARNER_ALL; learner < 2; learner++) {
+        dsl_explanation e;
+        DSL_INIT(&e);
+        e.learner = learner;
+        e.grid_a = grid;
+        e.grid_b = grid_b;
+        e.map_a = map;
+        e.map_b = map_b;
+        e.grid_a_capacity = e.grid_b_capacity = cells;
+        e.map_a_capacity = e.map_b_capacity = max_pixels;
+        CHECK_OK(dsl_session_explain_pair(session, images[0], images[3], NULL, &e));
+        CHECK(fabs(sum(grid, cells) + e.bias_a - e.similarity) < 1e-4);
+        CHECK(fabs(sum(grid_b, cells) + e.bias_b - e.similarity) < 1e-4);
+        CHECK(fabs(sum(map, max_pixels) + e.bias_a - e.similarity) < 1e-4);
+        CHECK(fabs(sum(map_b, max_pixels) + e.bias_b - e.similarity) < 1e-4);
+        CHECK_OK(dsl_session_explain_pair(session, images[0], images[0], NULL, &e));
+        CHECK(fabs(e.similarity - 1) < 1e-5);
+        e.learner = 2;
+        CHECK_STATUS(dsl_session_explain_pair(session, images[0], images[3], NULL, &e), DSL_STATUS_INVALID, "learner");
+    }
+}
+
+static void evaluating(dsl_session *session, const dsl_dataset *dataset) {
+    dsl_report *report = NULL;
+    char json[4096];
+    CHECK_OK(dsl_session_evaluate(session, dataset, NULL, NULL, &report));
+    CHECK_OK(dsl_report_json(report, json, sizeof json, NULL));
+    CHECK(strstr(json, "\"nmi\"") != NULL && strstr(json, "\"group_excluded\": {") != NULL);
+    dsl_report_free(report);
+    CHECK_STATUS(dsl_session_evaluate(session, dataset, "tset", NULL, &report), DSL_STATUS_INVALID, "tset");
+    dsl_dataset *empty = NULL;
+    CHECK_OK(dsl_dataset_create(&empty));
+    CHECK_OK(dsl_dataset_add(empty, images[0], 0, NULL, NULL));
+    CHECK_STATUS(dsl_session_evaluate(session, empty, "test", NULL, &report), DSL_STATUS_NOT_FOUND, "test");
+    CHECK_STATUS(dsl_session_evaluate(session, empty, "train", NULL, &report), DSL_STATUS_INVALID, "");
+    dsl_dataset_free(empty);
+}
+
+static void serving(const dsl_dataset *dataset) {
+    dsl_model *model = NULL, *copy = NULL;
+    dsl_session *session = NULL, *second = NULL;
+    dsl_session_options o;
+    int32_t n = 0;
+    char small[8], text[8192];
+    size_t needed = 0;
+    CHECK_OK(dsl_model_load("serve.dsl", &model));
+    CHECK_OK(dsl_model_embedding_dim(model, &n));
+    CHECK(n == dim);
+    CHECK_OK(dsl_model_num_learners(model, &n));
+    CHECK(n == 2);
+    CHECK_OK(dsl_model_input_size(model, &n));
+    CHECK(n == 32);
+    CHECK_STATUS(dsl_model_info(model, small, sizeof small, &needed), DSL_STATUS_BUFFER_TOO_SMALL, "8");
+    CHECK(needed > sizeof small && needed <= sizeof text);
+    CHECK_OK(dsl_model_info(model, text, needed, &needed));
+    CHECK(strlen(text) + 1 == needed && strstr(text, "\"left\"") != NULL);
+    CHECK_STATUS(dsl_model_save(model, "no-such-folder/copy.dsl"), DSL_STATUS_NOT_FOUND, "copy.dsl");
+    CHECK_OK(dsl_model_save(model, "copy.dsl"));
+    CHECK_OK(dsl_model_load("copy.dsl", &copy));
+    DSL_INIT(&o);
+    o.device = "cuda";
+    CHECK_STATUS(dsl_session_create(model, &o, &session), DSL_STATUS_UNSUPPORTED, "cuda");
+    o.device = "cpu";
+    o.threads = 1;
+    o.batch_invariant = 1;
+    CHECK_OK(dsl_session_create(model, &o, &session));
+    CHECK_OK(dsl_session_create(copy, NULL, &second));
+    dsl_model_free(copy); /* its session goes on */
+    float a[dim], b[dim];
+    CHECK_OK(dsl_session_embed(session, (const dsl_image *const *)images, 1, NULL, a, dim));
+    CHECK_OK(dsl_session_embed(second, (const dsl_image *const *)images, 1, NULL, b, dim));
+    for (int d = 0; d < dim; d++) {
+        CHECK(fabsf(a[d] - b[d]) < 1e-5f);
+    }
+    embedding(session);
+    explaining(session);
+    evaluating(session, dataset);
+    dsl_session_free(second);
+    dsl_model_free(model);
+    dsl_session_free(session);
+}
+
+int main(void) {
+    dsl_dataset *dataset = make_dataset();
+    training(dataset);
+    cancelling(dataset);
+    serving(dataset);
+    for (int i = 0; i < num_images; i++) {
+        dsl_image_free(images[i]);
+    }
+    dsl_dataset_free(dataset);
+    CHECK(dsl_live_handles() == 0);
+    return finish();
+}

@@ -1,0 +1,136 @@
+// Owners, exceptions, and the whole chain through dsl.hpp: train on arrays, load, embed, explain, evaluate.
+#include <dsl.hpp>
+
+#include <cmath>
+#include <cstdio>
+#include <numeric>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+static int checks, failures;
+
+#define CHECK(condition)                                                              \
+    do {                                                                              \
+        ++checks;                                                                     \
+        if (!(condition)) {                                                           \
+            ++failures;                                                               \
+            std::fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition); \
+        }                                                                             \
+    } while (0)
+
+template <class F> std::int32_t code_of(F &&f) {
+    try {
+        f();
+    } catch (const dsl::Error &e) {
+        CHECK(std::string(e.what()).size() > 0);
+        return e.code();
+    }
+    return DSL_STATUS_OK;
+}
+
+static_assert(!std::is_copy_constructible_v<dsl::Model> && std::is_nothrow_move_constructible_v<dsl::Model>);
+static_assert(!std::is_copy_constructible_v<dsl::Session> && std::is_nothrow_move_constructible_v<dsl::Session>);
+static_assert(!std::is_copy_constructible_v<dsl::Image> && std::is_nothrow_move_assignable_v<dsl::Image>);
+
+static dsl::Image draw(int index) {
+    std::vector<float> pixels(32 * 32, 0.1f);
+    for (int y = 8; y < 24; ++y) {
+        for (int x = 0; x < 12; ++x) {
+            pixels[static_cast<std::size_t>(y * 32 + x + (index % 2) * 18)] = 0.7f + 0.01f * static_cast<float>(index);
+        }
+    }
+    return dsl::Image::from_array<float>(pixels, {32, 32, 1, 0});
+}
+
+static void errors() {
+    CHECK(code_of([] { dsl::Model::load("missing.dsl"); }) == DSL_STATUS_NOT_FOUND);
+    CHECK(code_of([] { dsl::Image::load("missing.png"); }) == DSL_STATUS_NOT_FOUND);
+    CHECK(code_of([] { dsl::Dataset::open("missing.csv"); }) == DSL_STATUS_NOT_FOUND);
+    const std::vector<std::uint8_t> few(3);
+    CHECK(code_of([&] { dsl::Image::from_array<std::uint8_t>(few, {2, 2, 1, 0}); }) == DSL_STATUS_INVALID);
+    CHECK(code_of([] { dsl::set_num_threads(-1); }) == DSL_STATUS_INVALID);
+}
+
+static void moves() {
+    dsl::Image a = draw(0);
+    dsl::Image b = std::move(a);
+    CHECK(b.size().height == 32 && a.get() == nullptr);
+    CHECK(code_of([&] { a.size(); }) == DSL_STATUS_INVALID);
+    a = draw(1);
+    CHECK(a.size().pixels() == 32 * 32);
+    CHECK(dsl_live_handles() == 2);
+}
+
+static dsl_train_options tiny() {
+    dsl_train_options o;
+    DSL_INIT(&o);
+    o.out_path = "binding.dsl";
+    o.stem = "small";
+    o.embedding_dim = 16;
+    o.input_size = 32;
+    o.learners = 2;
+    o.steps = 2;
+    o.batch_size = 8;
+    o.images_per_class = 4;
+    o.threads = 1;
+    return o;
+}
+
+static void chain() {
+    dsl::Dataset dataset;
+    std::vector<dsl::Image> images;
+    for (int i = 0; i < 20; ++i) {
+        images.push_back(draw(i));
+        dataset.add(images.back(), i % 2, i < 12 ? "train" : i < 16 ? "val" : "test");
+    }
+    CHECK(dataset.size("test") == 4 && dataset.size() == 20);
+    int told = 0;
+    const std::string report = dsl::train(dataset, tiny(), [&](const dsl_progress &) { return ++told > 0; });
+    CHECK(told > 0 && report.find("\"steps\": 2") != std::string::npos);
+    bool thrown = false;
+    try {
+        dsl::train(dataset, tiny(), [](const dsl_progress &) -> bool { throw std::logic_error("mine"); });
+    } catch (const std::logic_error &e) {
+        thrown = std::string(e.what()) == "mine";
+    }
+    CHECK(thrown);
+    CHECK(code_of([&] { dsl::train(dataset, tiny(), [](const dsl_progress &) { return false; }); }) == DSL_STATUS_CANCELLED);
+
+    dsl::Session session = [] {
+        const dsl::Model model = dsl::Model::load("binding.dsl");
+        CHECK(model.embedding_dim() == 16 && model.num_learners() == 2 && model.input_size() == 32);
+        CHECK(model.info().find("\"resnet18\"") != std::string::npos);
+        model.save("binding-copy.dsl");
+        return dsl::Session(model);
+    }(); // outlives its model
+    std::vector<const dsl::Image *> some = {&images[0], &images[1], &images[2]};
+    const dsl::Embeddings e = session.embed(some);
+    CHECK(e.rows() == 3 && e.dim() == 16);
+    for (std::size_t i = 0; i < e.rows(); ++i) {
+        const auto row = e.row(i);
+        CHECK(std::abs(std::inner_product(row.begin(), row.end(), row.begin(), 0.0) - 1) < 1e-5);
+    }
+    const dsl::Heatmap h = session.heatmap(images[0]);
+    CHECK(h.original.size.height == 32 && h.original.values.size() == 32 * 32 && h.grid.values.size() == h.grid.size.pixels());
+    const dsl::PairExplanation why = session.explain_pair(images[0], images[1], 1);
+    const double sum = std::accumulate(why.b.original.values.begin(), why.b.original.values.end(), why.bias_b);
+    CHECK(std::abs(sum - why.similarity) < 1e-4);
+    CHECK(session.evaluate(dataset, "").find("\"nmi\"") != std::string::npos);
+    CHECK(code_of([&] { session.embed_files({"missing.png"}); }) == DSL_STATUS_NOT_FOUND);
+    dsl::CancelToken token;
+    token.cancel();
+    CHECK(code_of([&] { session.embed(some, &token); }) == DSL_STATUS_CANCELLED);
+}
+
+int main() {
+    errors();
+    moves();
+    CHECK(dsl_live_handles() == 0);
+    chain();
+    CHECK(dsl_live_handles() == 0);
+    std::printf("%d checks, %d failed\n", checks, failures);
+    return failures == 0 ? 0 : 1;
+}
