@@ -23,13 +23,14 @@ const tolerance = 2e-6
 // Run runs the whole suite. Kinds that the backend reports as Unsupported at Compile are skipped and listed.
 func Run(t *testing.T, b backend.Backend) {
 	var skipped []string
+	single, team := newExecutor(t, b, 1), newExecutor(t, b, 3)
 	for _, c := range cases() {
 		t.Run(c.name, func(t *testing.T) {
-			for _, noFuse := range []bool{true, false} {
-				if !c.agree(t, b, noFuse) {
-					skipped = append(skipped, t.Name())
-					t.Skip("the backend does not support this step")
-				}
+			want := c.results(t, goref.Backend{}, newExecutor(t, goref.Backend{}, 1), true, true)
+			if !c.agree(t, "not fused, one thread", c.results(t, b, single, true, true), want) ||
+				!c.agree(t, "fused, three threads", c.results(t, b, team, false, true), want) {
+				skipped = append(skipped, t.Name())
+				t.Skip("the backend does not support this step")
 			}
 		})
 	}
@@ -42,17 +43,14 @@ func Run(t *testing.T, b backend.Backend) {
 }
 
 // agree reports false when the backend cannot run the program.
-func (c *testCase) agree(t *testing.T, b backend.Backend, noFuse bool) bool {
+func (c *testCase) agree(t *testing.T, how string, got, want map[string][]float32) bool {
 	t.Helper()
-	want := c.results(t, goref.Backend{}, noFuse)
-	got := c.results(t, b, noFuse)
-	if got == nil {
-		return false
-	}
 	for name, w := range want {
+		if got == nil {
+			return false
+		}
 		if e := relativeError(got[name], w); !(e <= c.tol) {
-			t.Errorf("NoFuse=%v %q: relative error %.2g, want at most %.2g\n got %v\nwant %v", noFuse, name, e, c.tol,
-				head(got[name]), head(w))
+			t.Errorf("%s: %q: relative error %.2g, want at most %.2g\n got %v\nwant %v", how, name, e, c.tol, head(got[name]), head(w))
 		}
 	}
 	return true
@@ -77,7 +75,15 @@ func relativeError(got, want []float32) float64 {
 	return math.Sqrt(diff / norm)
 }
 
-// session is a compiled program with its executor and store.
+func newExecutor(t *testing.T, b backend.Backend, threads int) backend.Executor {
+	t.Helper()
+	e, err := b.NewExecutor(backend.Options{Threads: threads})
+	must(t, err)
+	t.Cleanup(func() { must(t, e.Close()) })
+	return e
+}
+
+// session is a compiled program with its store, on an executor that others may use too.
 type session struct {
 	t     *testing.T
 	exec  backend.Executor
@@ -87,14 +93,12 @@ type session struct {
 }
 
 // open compiles a program and writes its inputs and parameters; nil when the backend does not support it.
-func open(t *testing.T, b backend.Backend, c *testCase, noFuse bool) *session {
+func open(t *testing.T, b backend.Backend, e backend.Executor, c *testCase, noFuse bool) *session {
 	t.Helper()
 	p, err := plan.Build(&c.Program, plan.Options{Bytes: b.Bytes, NoFuse: noFuse})
 	must(t, err)
-	s := &session{t: t, c: c}
+	s := &session{t: t, c: c, exec: e}
 	s.store, err = b.NewStore(c.stored())
-	must(t, err)
-	s.exec, err = b.NewExecutor(backend.Options{})
 	must(t, err)
 	s.prog, err = s.exec.Compile(p, s.store)
 	if errs.KindOf(err) == errs.Unsupported {
@@ -131,7 +135,6 @@ func (s *session) close() {
 	if s.prog != nil {
 		must(s.t, s.prog.Close())
 	}
-	must(s.t, s.exec.Close())
 	must(s.t, s.store.Close())
 }
 
@@ -162,29 +165,36 @@ func (s *session) read(name string) []float32 {
 	return dst
 }
 
-// results are the outputs and the store after one Forward and Backward.
+// results are the outputs and the store as they are now.
 func (s *session) results() map[string][]float32 {
-	out := map[string][]float32{}
+	out := s.stored()
 	for _, t := range s.c.Tensors {
-		switch {
-		case t.Output:
+		if t.Output {
 			out[t.Name] = s.output(t.Name)
-		case t.Role == ir.Param || t.Role == ir.State:
-			out[t.Name] = s.read(t.Name)
 		}
 	}
 	return out
 }
 
-func (c *testCase) results(t *testing.T, b backend.Backend, noFuse bool) map[string][]float32 {
+// trained are the results of one Forward and Backward.
+func (s *session) trained() map[string][]float32 {
+	s.forward()
+	s.backward()
+	return s.results()
+}
+
+// results are those of a new session after Forward and, if asked for, Backward; nil when the backend does not support the program.
+func (c *testCase) results(t *testing.T, b backend.Backend, e backend.Executor, noFuse, backward bool) map[string][]float32 {
 	t.Helper()
-	s := open(t, b, c, noFuse)
+	s := open(t, b, e, c, noFuse)
 	if s == nil {
 		return nil
 	}
 	defer s.close()
 	s.forward()
-	s.backward()
+	if backward {
+		s.backward()
+	}
 	return s.results()
 }
 

@@ -123,3 +123,15 @@ func (c *testCase) stored() []ir.Tensor {
 	}
 	return out
 }
+
+// forwardOutputs are the names of the outputs that Forward computes.
+func (c *testCase) forwardOutputs() (names []string) {
+	for _, s := range c.Steps {
+		for _, id := range s.Out {
+			if s.Phase <= ir.Forward && c.Tensors[id].Output {
+				names = append(names, c.Tensors[id].Name)
+			}
+		}
+	}
+	return names
+}

@@ -51,18 +51,18 @@ func foldedNet(b, size int) *testCase {
 	dwb := c.step(ir.ConvGradWeights, ir.Attrs{Kernel: 3, Stride: 2, Pad: 1, In: [4]int{b, size, size, 3}}, x, d1)
 	dws := c.step(ir.ScaleWeightsGrad, a, w1, g1, v1, dwb[0])
 	dg1 := c.one(ir.Add, ir.Attrs{}, dws[1], c.one(ir.ShiftBiasGrad, a, g1, m1, v1, dwb[1]))
-	for name, d := range map[string]ir.TensorID{"w1": dws[0], "g1": dg1, "b1": dwb[1], "w2": dw2, "w3": dw3, "w5": d5[0], "b5": d5[1], "w6": dl[0],
-		"b6": dl[1]} {
-		c.outputs(d)
-		c.adamOf(name, d)
-	}
+	c.train([]string{"w1", "g1", "b1", "w2", "w3", "w5", "b5", "w6", "b6"}, dws[0], dg1, dwb[1], dw2, dw3, d5[0], d5[1], dl[0], dl[1])
 	return c
 }
 
-// adamOf is adam for a parameter whose gradient may be close to zero: a large ε keeps the update in proportion to it.
-func (c *testCase) adamOf(name string, d ir.TensorID) {
+// train marks gradients as outputs and adds their Adam steps. A large ε keeps an update in proportion to its gradient: with a small one the
+// sign of a gradient close to zero would be a whole step.
+func (c *testCase) train(names []string, gradients ...ir.TensorID) {
 	c.args.AdamEps = 1
-	c.adam(name, d)
+	for i, d := range gradients {
+		c.outputs(d)
+		c.adam(names[i], d)
+	}
 }
 
 // batchNet is two convolutions with BatchNorm over the batch, the second with a residual.
@@ -91,10 +91,7 @@ func batchNet(b, size int) *testCase {
 	dy1 := c.one(ir.ReLUGrad, ir.Attrs{}, y1, c.one(ir.Add, ir.Attrs{}, c.one(ir.ConvGradData, second, w2, dn2[0]), dy2))
 	dn1 := c.step(ir.BatchNormGrad, bn, z1, n1[1], n1[2], g1, dy1)
 	dw1 := c.one(ir.ConvGradWeights, first, x, dn1[0])
-	for name, d := range map[string]ir.TensorID{"w1": dw1, "g1": dn1[1], "b1": dn1[2], "w2": dw2, "g2": dn2[1], "b2": dn2[2]} {
-		c.outputs(d)
-		c.adamOf(name, d)
-	}
+	c.train([]string{"w1", "g1", "b1", "w2", "g2", "b2"}, dw1, dn1[1], dn1[2], dw2, dn2[1], dn2[2])
 	c.phase = ir.Update
 	c.step(ir.UpdateRunning, ir.Attrs{Count: b * second.In[1] * second.In[2]}, n1[1], n1[2], c.tensor(ir.State, "rm", []int{20}), c.variance("rv", 20))
 	return c

@@ -109,6 +109,9 @@ func (executor) Compile(p *plan.Plan, s backend.Store) (backend.Program, error) 
 			if err != nil {
 				return nil, err
 			}
+			if have := st.tensors[st.byName[t.Name]].Shape; !have.Equal(t.Shape) {
+				return nil, errs.New(errs.Invalid, "goref: tensor %q: the store has shape %v, the program wants %v", t.Name, have, t.Shape)
+			}
 			prog.bufs[i] = Buf{Shape: t.Shape, F: b.F, U: b.U, I: b.I}
 		case t.Role == ir.Input:
 			prog.bufs[i] = newBuf(t)
@@ -147,6 +150,9 @@ func (p *program) Input(name string) ([]byte, error) {
 
 func (p *program) InputF32(name string) ([]float32, error) {
 	b, err := p.role(name, ir.Input, false)
+	if err == nil && b.F == nil {
+		err = errs.New(errs.Invalid, "goref: input %q is not float32", name)
+	}
 	return b.F, err
 }
 
