@@ -229,13 +229,15 @@ func adamCases() (all []*testCase) {
 		c, _ := perRow(s[0], s[1])
 		all = append(all, c)
 	}
-	return all
+	bias, _ := perRow(20)
+	return append(all, bias)
 }
 
-// perRow is an Adam step on some rows; the mask's even rows are set.
-func perRow(d, n int) (c *testCase, rows []byte) {
-	c = newCase("Adam per row D=%d C=%d", d, n)
-	w, m, v := c.param("w", d, n), c.tensor(ir.State, "m", []int{d, n}), c.tensor(ir.State, "v", []int{d, n})
+// perRow is an Adam step on some rows of a matrix, or elements of a vector; the mask's even rows are set.
+func perRow(shape ...int) (c *testCase, rows []byte) {
+	c = newCase("Adam per row %v", shape)
+	d := shape[0]
+	w, m, v := c.param("w", shape...), c.tensor(ir.State, "m", shape), c.tensor(ir.State, "v", shape)
 	c.each("v", func(v float64) float64 { return v * v })
 	rows = make([]byte, d)
 	counts := make([]int32, d)
@@ -247,7 +249,7 @@ func perRow(d, n int) (c *testCase, rows []byte) {
 	mask := c.add(ir.Tensor{Name: "rows", Shape: []int{d}, DType: ir.U8, Role: ir.Input})
 	c.ints["count"] = counts
 	count := c.add(ir.Tensor{Name: "count", Shape: []int{d}, DType: ir.I32, Role: ir.State})
-	dw := c.input("dw", d, n)
+	dw := c.input("dw", shape...)
 	c.phase = ir.Update
 	c.step(ir.Adam, ir.Attrs{PerRow: true}, dw, w, m, v, mask, count)
 	return c, rows

@@ -95,7 +95,7 @@ func (p *program) extents(s *ir.Step, k *C.dsl_kernel) {
 	if len(shape) != 4 || p.layout[s.In[0]] == dense && s.Kind != ir.Normalize && s.Kind != ir.PoolGrad {
 		k.n = C.int32_t(shape[0])
 		k.c = C.int32_t(ir.Shape(shape).Count() / max(shape[0], 1))
-		if len(shape) == 1 {
+		if len(shape) == 1 && !s.Attrs.PerRow {
 			k.n, k.c = 1, C.int32_t(shape[0])
 		}
 		k.h, k.w = 1, 1
