@@ -101,6 +101,8 @@ func normCases() (all []*testCase) {
 	c.each("x", func(v float64) float64 { return 100 + v })
 	c.tol = 2e-5 // the input itself is rounded to 100·6e-8, 4e-6 of its deviation; squares and sums add to it
 	all = append(all, c.outputs(c.step(ir.BatchNorm, ir.Attrs{Eps: 1e-5}, x, c.param("gamma", 20), c.param("beta", 20))...))
+	c = newCase("BatchNorm of which only the statistics are read")
+	all = append(all, c.outputs(c.step(ir.BatchNorm, ir.Attrs{Eps: 1e-5}, c.input("x", 4, 9, 9, 20), c.param("gamma", 20), c.param("beta", 20))[1:]...))
 	for _, n := range []int{1, 2, 98} {
 		c := newCase("UpdateRunning of %d samples", n)
 		mean, v := c.tensor(ir.State, "running mean", []int{20}), c.variance("running variance", 20)

@@ -99,8 +99,9 @@ template <int L> static void batch_norm_l(const dsl_kernel *k) {
         for (int p = 0; p < planes; p++) plane_moments<L>(x + p * hw * L, hw, k->work + (int64_t)p * 2 * L);
 #pragma omp for schedule(static)
         for (int b = 0; b < blocks; b++) combine_moments<L>(k, blocks, b, stats + (int64_t)b * 2 * L);
+        const int wanted = k->out[0] ? planes : 0; // calibration reads the statistics only
 #pragma omp for schedule(static)
-        for (int p = 0; p < planes; p++) {
+        for (int p = 0; p < wanted; p++) {
             const int b = p % blocks, have = valid(k->c, b, L);
             const double *st = stats + (int64_t)b * 2 * L;
             float mean[L], inv[L];
