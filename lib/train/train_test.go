@@ -1,0 +1,162 @@
+package train
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"math"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"libdsl/lib/backend/onednn"
+	"libdsl/lib/dataset"
+	"libdsl/lib/errs"
+	"libdsl/lib/model"
+	"libdsl/lib/modelfile"
+	"libdsl/lib/rng"
+)
+
+// stripes are gray 20×20 pictures: class c has stripes of period 2+2c, plus noise. The first train are for training, the rest for validation.
+func stripes(t *testing.T, classes, train, val int) *dataset.Dataset {
+	t.Helper()
+	const side = 20
+	r := rng.New(2, "stripes")
+	n := train + val
+	a := dataset.Arrays{N: n, Height: side, Width: side, Channels: 1, Uint8: make([]uint8, n*side*side), Labels: make([]int64, n), Splits: make([]dataset.Split, n)}
+	for i := range n {
+		c := i % classes
+		a.Labels[i] = int64(c)
+		if i >= train {
+			a.Splits[i] = dataset.Val
+		}
+		for p := range side * side {
+			on := p%side/(1+c)%2 == 0
+			v := 60 + r.IntN(40)
+			if on {
+				v += 120
+			}
+			a.Uint8[i*side*side+p] = uint8(v)
+		}
+	}
+	d, err := dataset.FromArrays(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// tiny options: a step takes milliseconds.
+func tiny(steps int64) Options {
+	return Options{Arch: model.Arch{Stem: "small", EmbeddingDim: 24}, InputSize: 16, Steps: steps, BatchSize: 8, ImagesPerClass: 4, Seed: 1, Threads: 2}
+}
+
+func TestATrainingGoesThroughItsStagesAndWritesTwoModels(t *testing.T) {
+	d := stripes(t, 3, 24, 12)
+	path := filepath.Join(t.TempDir(), "m.dsl")
+	files := Files{Path: path, LibraryVersion: "test", Data: d}
+	var text bytes.Buffer
+	log := NewLog(&text)
+	var stages []Stage
+	res, err := Run(context.Background(), onednn.Backend{}, d, tiny(8), func(p *Progress) bool {
+		log.Write(p)
+		if !slices.Contains(stages, p.Stage) {
+			stages = append(stages, p.Stage)
+		}
+		if p.Event == EventStep && (math.IsNaN(p.Loss) || p.Loss < 0) {
+			t.Errorf("step %d: loss %v", p.Step, p.Loss)
+		}
+		return true
+	}, files.Save)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []Stage{Prepare, Warmup, Learn, Finetune, Done}; !slices.Equal(stages, want) {
+		t.Fatalf("stages %v, want %v", stages, want)
+	}
+	if res.Steps != 8 || res.Best == nil || res.Last == nil {
+		t.Fatalf("got %+v", res)
+	}
+	for _, p := range []string{path, LastPath(path)} {
+		f, err := modelfile.Read(p, modelfile.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := f.Model()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Check(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, raw := range bytes.Split(bytes.TrimSpace(text.Bytes()), []byte("\n")) {
+		var l line
+		if err := json.Unmarshal(raw, &l); err != nil || l.Event == "" {
+			t.Fatalf("log line %q: %v", raw, err)
+		}
+	}
+	if log.Err() != nil {
+		t.Fatal(log.Err())
+	}
+}
+
+func TestACancelledTrainingLeavesAModel(t *testing.T) {
+	for _, at := range []int64{1, 5} { // in the warm-up, and after it
+		d := stripes(t, 3, 24, 12)
+		res, err := Run(context.Background(), onednn.Backend{}, d, tiny(8), func(p *Progress) bool { return p.Step < at }, nil)
+		if errs.KindOf(err) != errs.Cancelled {
+			t.Fatalf("cancelled at step %d: got %v", at, err)
+		}
+		if res == nil || res.Last == nil || res.Last.Check() != nil || res.Steps != at {
+			t.Fatalf("cancelled at step %d: got %+v", at, res)
+		}
+	}
+}
+
+func TestTwoRunsAreEqual(t *testing.T) {
+	var first model.Weights
+	for i, workers := range []int{1, 3} {
+		o := tiny(4)
+		o.Workers = workers
+		res, err := Run(context.Background(), onednn.Backend{}, stripes(t, 3, 24, 12), o, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			first = res.Last.Weights
+			continue
+		}
+		for name, w := range res.Last.Weights {
+			if !slices.Equal(w, first[name]) {
+				t.Fatalf("%s differs with %d workers", name, workers)
+			}
+		}
+	}
+}
+
+func TestBadOptionsAndDataAreRefusedBeforeTraining(t *testing.T) {
+	d := stripes(t, 3, 24, 12)
+	one := stripes(t, 1, 24, 12)
+	for name, c := range map[string]struct {
+		d      *dataset.Dataset
+		change func(o *Options)
+	}{
+		"an unknown profile":          {d, func(o *Options) { o.Profile = "fast" }},
+		"an unknown backbone":         {d, func(o *Options) { o.Arch.Backbone = "vgg" }},
+		"a negative rate":             {d, func(o *Options) { o.LearningRate = -1 }},
+		"a rate that is not a number": {d, func(o *Options) { o.LearningRate = math.NaN() }},
+		"a batch of odd parts":        {d, func(o *Options) { o.BatchSize = 9 }},
+		"too many learners":           {d, func(o *Options) { o.Learners = 20 }},
+		"an unknown cluster space":    {d, func(o *Options) { o.ClusterSpace = "pixels" }},
+		"fixed learners from nothing": {d, func(o *Options) { o.Learners, o.Profile = 2, Paper }},
+		"one class only":              {one, func(o *Options) {}},
+		"no validation split":         {stripes(t, 3, 24, 0), func(o *Options) {}},
+	} {
+		o := tiny(4)
+		c.change(&o)
+		if _, err := Run(context.Background(), onednn.Backend{}, c.d, o, nil, nil); errs.KindOf(err) != errs.Invalid {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
