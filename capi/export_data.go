@@ -144,6 +144,21 @@ func setSize(height, width *C.int32_t, h, w int) error {
 	return nil
 }
 
+//export goImagePixels
+func goImagePixels(image C.uintptr_t, out *C.uint8_t, capacity C.size_t, message **C.char) C.int32_t {
+	return guard(message, func(c *call) error {
+		img, err := use[*dsl.Image](c, uintptr(image))
+		if err != nil {
+			return err
+		}
+		pixels, err := slice("out_pixels", (*uint8)(out), capacity)
+		if err != nil {
+			return err
+		}
+		return dsl.OriginalPixels(img, pixels)
+	})
+}
+
 //export goImageFree
 func goImageFree(image C.uintptr_t) { drop[*dsl.Image](image) }
 

@@ -112,6 +112,10 @@ int32_t dsl_image_size(const dsl_image *image, int32_t *out_height, int32_t *out
     CALL(goImageSize, H(image), out_height, out_width);
 }
 
+int32_t dsl_image_pixels(const dsl_image *image, uint8_t *out_pixels, size_t capacity) {
+    CALL(goImagePixels, H(image), out_pixels, capacity);
+}
+
 void dsl_image_free(dsl_image *image) { FREE(goImageFree, image); }
 
 int32_t dsl_dataset_open(const char *path, dsl_dataset **out_dataset) {

@@ -128,6 +128,9 @@ DSL_CHECKED int32_t dsl_image_from_array(const dsl_array *array, dsl_image **out
 /* The size of the original: a file's own pixel grid, before EXIF orientation. Heatmaps have this geometry. */
 DSL_CHECKED int32_t dsl_image_size(const dsl_image *image, int32_t *out_height, int32_t *out_width);
 
+/* The pixels [height, width, 3] of dsl_image_size, R G B: what lies under a heatmap. capacity >= height * width * 3. */
+DSL_CHECKED int32_t dsl_image_pixels(const dsl_image *image, uint8_t *out_pixels, size_t capacity);
+
 DSL_API void dsl_image_free(dsl_image *image);
 
 /* ---- datasets -------------------------------------------------------------------------------------------------- */

@@ -157,6 +157,12 @@ public:
         detail::check(dsl_image_size(handle_.get(), &s.height, &s.width));
         return s;
     }
+    // The original's pixels, R G B, [height, width, 3].
+    std::vector<std::uint8_t> pixels() const {
+        std::vector<std::uint8_t> out(size().pixels() * 3);
+        detail::check(dsl_image_pixels(handle_.get(), out.data(), out.size()));
+        return out;
+    }
     const dsl_image *get() const noexcept { return handle_.get(); }
 
 private:

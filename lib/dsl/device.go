@@ -4,12 +4,12 @@ import (
 	"strings"
 
 	"libdsl/lib/backend"
-	_ "libdsl/lib/backend/goref" // registers itself
+	_ "libdsl/lib/backend/onednn" // registers itself
 	"libdsl/lib/errs"
 )
 
 // cpuBackend serves "cpu", and "auto" where there is nothing better.
-const cpuBackend = "goref"
+const cpuBackend = "onednn"
 
 // openBackend finds the backend of a device: "" and "auto" take the best there is.
 // Errors: Unsupported for a GPU, which this version cannot use; Invalid for anything else.

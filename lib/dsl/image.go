@@ -22,6 +22,33 @@ func OriginalSize(img *Image) (height, width int) {
 	return height, width
 }
 
+// OriginalPixels writes the RGB pixels of the original, [height, width, 3] of OriginalSize: what lies under a heatmap.
+// Errors: BufferTooSmall.
+func OriginalPixels(img *Image, out []uint8) error {
+	if err := checkRoom("pixels", len(out), len(img.Pix)); err != nil {
+		return err
+	}
+	if img.Orientation <= imageio.Upright {
+		copy(out, img.Pix)
+		return nil
+	}
+	n := img.Width * img.Height
+	displayed, stored := make([]float32, n), make([]float32, n)
+	for c := range 3 {
+		for i := range n {
+			displayed[i] = float32(img.Pix[3*i+c])
+		}
+		// a grid with one cell for each pixel: this only undoes the orientation
+		if err := img.Geometry().MapToOriginal(displayed, img.Height, img.Width, stored); err != nil {
+			return err
+		}
+		for i, v := range stored {
+			out[3*i+c] = uint8(v)
+		}
+	}
+	return nil
+}
+
 // checkRoom tells a caller that a buffer holds less than want elements.
 func checkRoom(what string, got, want int) error {
 	if got < want {

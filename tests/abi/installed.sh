@@ -27,28 +27,27 @@ target_link_libraries(c PRIVATE dsl::dsl)
 target_link_libraries(cpp PRIVATE dsl::dsl)
 END
 
-mv "$work/first" "$work/moved" # a CMake package must not know where it was installed
+mv "$work/first" "$work/moved" # nothing in it may know where it was installed
 "$cmake" -S "$work" -B "$work/b" -DCMAKE_PREFIX_PATH="$work/moved" > "$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 "$cmake" --build "$work/b" > "$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 "$work/b/c"
 "$work/b/cpp"
 
-mv "$work/moved" "$work/first" # pkg-config's file does
 if command -v pkg-config > /dev/null; then
-    flags=$(PKG_CONFIG_PATH="$work/first/$libdir/pkgconfig" pkg-config --cflags --libs dsl)
+    flags=$(PKG_CONFIG_PATH="$work/moved/$libdir/pkgconfig" pkg-config --cflags --libs dsl)
     # shellcheck disable=SC2086
     cc "$work/main.c" -o "$work/pkg" $flags
-    LD_LIBRARY_PATH="$work/first/$libdir" "$work/pkg"
+    LD_LIBRARY_PATH="$work/moved/$libdir" "$work/pkg"
 else
     echo "skipped: no pkg-config"
 fi
 
 # Every library that libdsl carries is taken from the installed folder, although the system may have it too.
-loaded=$(ldd "$work/first/$libdir/libdsl.so.1")
-for file in "$work/first/$libdir/dsl/"*; do
+loaded=$(ldd "$work/moved/$libdir/libdsl.so.1")
+for file in "$work/moved/$libdir/dsl/"*; do
     name=$(basename "$file")
     case $loaded in
-        *"$name => "*) echo "$loaded" | grep -q "$name => $work/first/$libdir/" || { echo "$name comes from elsewhere"; echo "$loaded"; exit 1; } ;;
+        *"$name => "*) echo "$loaded" | grep -q "$name => $work/moved/$libdir/" || { echo "$name comes from elsewhere"; echo "$loaded"; exit 1; } ;;
         *) echo "note: libdsl does not load $name at start" ;;
     esac
 done

@@ -52,6 +52,7 @@ static void nulls(void) {
     CHECK_STATUS(dsl_image_load_file("a.png", NULL), DSL_STATUS_INVALID, "out_image");
     CHECK_STATUS(dsl_image_from_array(NULL, &image), DSL_STATUS_INVALID, "dsl_array");
     CHECK_STATUS(dsl_image_size(NULL, &i32, &i32), DSL_STATUS_INVALID, "image");
+    CHECK_STATUS(dsl_image_pixels(NULL, NULL, 0), DSL_STATUS_INVALID, "image");
     CHECK_STATUS(dsl_dataset_open(NULL, &dataset), DSL_STATUS_INVALID, "path");
     CHECK_STATUS(dsl_dataset_create(NULL), DSL_STATUS_INVALID, "out_dataset");
     CHECK_STATUS(dsl_dataset_add(NULL, NULL, 0, NULL, NULL), DSL_STATUS_INVALID, "dataset");

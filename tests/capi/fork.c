@@ -34,6 +34,7 @@ static int child(void) {
     FORKED(dsl_image_load_file("a.png", &made));
     FORKED(dsl_image_from_array(&array, &made));
     FORKED(dsl_image_size(image, &i32, &i32));
+    FORKED(dsl_image_pixels(image, NULL, 0));
     FORKED(dsl_dataset_open("a.csv", &dataset));
     FORKED(dsl_dataset_create(&dataset));
     FORKED(dsl_dataset_add(NULL, image, 0, NULL, NULL));

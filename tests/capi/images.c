@@ -32,6 +32,13 @@ static void good_arrays(void) {
         CHECK_OK(dsl_image_size(image, &h, &w));
         CHECK(h == 2 && w == 3);
         CHECK_STATUS(dsl_image_size(image, NULL, &w), DSL_STATUS_INVALID, "out_height");
+        uint8_t pixels[18];
+        memset(pixels, 7, sizeof pixels);
+        CHECK_STATUS(dsl_image_pixels(image, pixels, 17), DSL_STATUS_BUFFER_TOO_SMALL, "18");
+        CHECK_STATUS(dsl_image_pixels(image, NULL, 18), DSL_STATUS_INVALID, "NULL");
+        CHECK(pixels[0] == 7);
+        CHECK_OK(dsl_image_pixels(image, pixels, 18));
+        CHECK(pixels[0] == 0 && pixels[17] == 0);
         dsl_image_free(image);
     }
 }

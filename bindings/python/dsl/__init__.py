@@ -1,0 +1,32 @@
+"""libdsl: attention-based dynamic subspace metric learning for medical images.
+
+    import dsl
+
+    model = dsl.train("manifest.csv", "model.dsl")
+    embeddings = model.embed(["a.png", "b.png"])    # [2, D] float32, unit rows
+    heatmap = model.heatmap(["a.png"])[0]           # [H, W] float32 in [0, 1]
+    scores = dsl.evaluate(model, "manifest.csv")    # dict
+
+For research, not a medical device. The library is loaded on first use, not on import. A process made by fork() after that cannot use it:
+use the "spawn" or "forkserver" start method.
+"""
+
+from ._native import Error, Status, set_num_threads, version
+from .dataset import Dataset
+from .image import load_image
+from .model import Model, PairExplanation
+from .training import Progress, evaluate, train
+
+__all__ = [
+    "Dataset",
+    "Error",
+    "Model",
+    "PairExplanation",
+    "Progress",
+    "Status",
+    "evaluate",
+    "load_image",
+    "set_num_threads",
+    "train",
+    "version",
+]

@@ -1,0 +1,163 @@
+"""The command line: python3 -m dsl train | embed | heatmap | evaluate | info."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from . import Error, Model, evaluate, load_image, overlay, train
+from .training import last_path
+
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png"}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except Error as e:
+        print(f"dsl {options.command}: error: {e}", file=sys.stderr)
+        return 1
+    except OSError as e:
+        print(f"dsl {options.command}: error: {e.strerror}: {Path(e.filename or '').name}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"dsl {options.command}: stopped", file=sys.stderr)
+        return 130  # as a shell says of a program that SIGINT ended
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="dsl", description="Dynamic subspace metric learning for medical images. For research, not a medical device.")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    p = commands.add_parser("train", help="train a model on a manifest or a folder with a subfolder per class")
+    p.set_defaults(run=run_train)
+    p.add_argument("data", help="manifest.csv (path,label[,class_name][,split][,group]) or a folder")
+    p.add_argument("-o", "--out", required=True, help="where the best model goes; the last one goes to NAME.last.dsl")
+    p.add_argument("--learners", default="dynamic", help="dynamic (default), or a number")
+    p.add_argument("--backbone", choices=["resnet18", "resnet34", "resnet50"])
+    p.add_argument("--stem", choices=["standard", "small"])
+    p.add_argument("--attention", choices=["gate", "none"])
+    p.add_argument("--profile", choices=["scratch", "paper"])
+    for name, what in (("embedding-dim", "width of an embedding (128)"), ("input-size", "pixels of a side (224)"), ("epochs", "passes over the images"),
+                       ("steps", "optimiser steps, instead of epochs"), ("batch-size", ""), ("images-per-class", "in a batch"), ("seed", ""),
+                       ("threads", "0: all cores")):  # fmt: skip
+        p.add_argument(f"--{name}", type=int, default=0, help=what)
+    p.add_argument("--learning-rate", type=float, default=0.0)
+    p.add_argument("--validation-share", type=float, default=0.0, help="of the training images, without a val split (0.15)")
+    p.add_argument("--device", default="auto")
+    p.add_argument("--skip-unreadable", action="store_true", help="leave unreadable images out instead of stopping")
+    p.add_argument("--log", help="a file for JSON lines")
+
+    p = commands.add_parser("embed", help="write embeddings of images to a .npy file, their names to a .txt file beside it")
+    p.set_defaults(run=run_embed)
+    add_model(p)
+    p.add_argument("images", nargs="+", help="image files or folders")
+    p.add_argument("-o", "--out", required=True, help="a .npy file, [N, D] float32")
+
+    p = commands.add_parser("heatmap", help="write heatmaps of images: NAME.heatmap.png over the image, NAME.heatmap.npy in [0, 1]")
+    p.set_defaults(run=run_heatmap)
+    add_model(p)
+    p.add_argument("images", nargs="+", help="image files or folders")
+    p.add_argument("-o", "--out", required=True, help="a folder")
+
+    p = commands.add_parser("evaluate", help="score a model on a split")
+    p.set_defaults(run=run_evaluate)
+    add_model(p)
+    p.add_argument("data", help="manifest.csv or a folder")
+    p.add_argument("--split", default="test", help="train, val, test (default), or all")
+    p.add_argument("--json", help="write all scores to this file")
+
+    p = commands.add_parser("info", help="say what a model file holds")
+    p.set_defaults(run=run_info)
+    p.add_argument("model")
+    return top
+
+
+def add_model(p: argparse.ArgumentParser) -> None:
+    p.add_argument("model", help="a .dsl file")
+    p.add_argument("--device", default="auto")
+    p.add_argument("--threads", type=int, default=0)
+
+
+def load(o: argparse.Namespace) -> Model:
+    return Model.load(o.model, device=o.device, threads=o.threads)
+
+
+def run_train(o: argparse.Namespace) -> None:
+    if o.learners != "dynamic" and not o.learners.isdigit():
+        raise Error(1, f'dsl: learners: got "{o.learners}", want dynamic or a number')
+    try:
+        model = train(
+            o.data, o.out, learners="dynamic" if o.learners == "dynamic" else int(o.learners), backbone=o.backbone, stem=o.stem, attention=o.attention,
+            profile=o.profile, embedding_dim=o.embedding_dim, input_size=o.input_size, epochs=o.epochs, steps=o.steps, batch_size=o.batch_size,
+            images_per_class=o.images_per_class, learning_rate=o.learning_rate, validation_share=o.validation_share, seed=o.seed, threads=o.threads,
+            device=o.device, skip_unreadable=o.skip_unreadable, log=o.log,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        if last_path(o.out).exists():
+            print(f"the last model is {last_path(o.out).name}", file=sys.stderr)
+        raise
+    print(json.dumps(model.report, indent=2))
+
+
+def image_files(names: list[str]) -> list[Path]:
+    found: list[Path] = []
+    for name in names:
+        path = Path(name)
+        found += sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES) if path.is_dir() else [path]
+    if not found:
+        raise Error(2, "dsl: images: the folders hold no .jpg or .png files")
+    return found
+
+
+def run_embed(o: argparse.Namespace) -> None:
+    files = image_files(o.images)
+    out = Path(o.out)
+    with load(o) as model:
+        np.save(out, model.embed(files))
+    out.with_suffix(".txt").write_text("".join(f"{p}\n" for p in files))
+    print(f"{len(files)} embeddings in {out}")
+
+
+def run_heatmap(o: argparse.Namespace) -> None:
+    files = image_files(o.images)
+    folder = Path(o.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    with load(o) as model:
+        for path in files:
+            heatmap = model.heatmap([path])[0]
+            overlay.write_png(folder / f"{path.stem}.heatmap.png", overlay.overlay(load_image(path), heatmap))
+            np.save(folder / f"{path.stem}.heatmap.npy", heatmap)
+    print(f"{len(files)} heatmaps in {folder}")
+
+
+def run_evaluate(o: argparse.Namespace) -> None:
+    with load(o) as model:
+        scores = evaluate(model, o.data, "" if o.split == "all" else o.split)
+    if o.json:
+        Path(o.json).write_text(json.dumps(scores, indent=2) + "\n")
+    print(f"{scores['num_images']} images of {scores['num_classes']} classes, split {scores['split']}")
+    print(f"NMI {scores['nmi']:.4f}   AMI {scores['ami']:.4f}")
+    for name in ("self_excluded", "group_excluded"):
+        found = scores[name]
+        if found is None:
+            continue
+        print(f"{name.replace('_', ' ')}: {found['num_queries']} queries, {found['num_dropped']} dropped")
+        for average in ("micro", "macro"):
+            s = found[average]
+            print(f"  {average}  " + "   ".join(f"R@{k} {s[f'recall_at_{k}']:.4f}" for k in (1, 2, 4, 8)) + f"   MAP@R {s['map_at_r']:.4f}")
+
+
+def run_info(o: argparse.Namespace) -> None:
+    with Model.load(o.model) as model:
+        print(json.dumps(model.info, indent=2))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,315 @@
+"""The C ABI of include/dsl.h by ctypes: structs, signatures, loading, errors. Nothing happens on import."""
+
+from __future__ import annotations
+
+import ctypes
+import enum
+import os
+import threading
+import weakref
+from ctypes import POINTER, c_char_p, c_double, c_float, c_int32, c_int64, c_size_t, c_uint8, c_uint32, c_uint64, c_void_p
+from pathlib import Path
+from typing import Any
+
+ABI_VERSION = 1
+
+
+class Status(enum.IntEnum):
+    """The codes of Error, those of dsl.h."""
+
+    OK = 0
+    INVALID = 1
+    NOT_FOUND = 2
+    CORRUPT = 3
+    UNSUPPORTED = 4
+    DEVICE = 5
+    OUT_OF_MEMORY = 6
+    CANCELLED = 7
+    IO = 8
+    BUFFER_TOO_SMALL = 9
+    FORKED = 10
+    POISONED = 11
+    ABI_MISMATCH = 12
+    INTERNAL = 13
+
+
+class Error(Exception):
+    """What libdsl could not do, and why. code is a Status."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code: int = Status(code) if code in Status._value2member_map_ else code
+
+
+class Array(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("dtype", c_int32),
+        ("data", c_void_p),
+        ("data_size_bytes", c_size_t),
+        ("row_stride_bytes", c_int64),
+        ("height", c_int32),
+        ("width", c_int32),
+        ("channels", c_int32),
+        ("window_low", c_float),
+        ("window_high", c_float),
+        ("reserved", c_int32),
+    ]
+
+
+class SessionOptions(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("threads", c_int32),
+        ("device", c_char_p),
+        ("batch_invariant", c_int32),
+        ("reserved", c_int32),
+    ]
+
+
+class Explanation(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("learner", c_int32),
+        ("grid_a", POINTER(c_float)),
+        ("grid_b", POINTER(c_float)),
+        ("map_a", POINTER(c_float)),
+        ("map_b", POINTER(c_float)),
+        ("grid_a_capacity", c_size_t),
+        ("grid_b_capacity", c_size_t),
+        ("map_a_capacity", c_size_t),
+        ("map_b_capacity", c_size_t),
+        ("similarity", c_double),
+        ("bias_a", c_double),
+        ("bias_b", c_double),
+    ]
+
+
+class ProgressInfo(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("stage", c_int32),
+        ("event", c_int32),
+        ("epoch", c_int32),
+        ("num_learners", c_int32),
+        ("learner", c_int32),
+        ("best", c_int32),
+        ("reserved", c_int32),
+        ("step", c_int64),
+        ("num_steps", c_int64),
+        ("learning_rate", c_double),
+        ("loss", c_double),
+        ("nmi", c_double),
+        ("recall_at_1", c_double),
+        ("macro_recall_at_1", c_double),
+        ("elapsed_s", c_double),
+        ("message", c_char_p),
+    ]
+
+
+ProgressFunction = ctypes.CFUNCTYPE(c_int32, POINTER(ProgressInfo), c_void_p)
+
+
+class TrainOptions(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("learners", c_int32),
+        ("out_path", c_char_p),
+        ("log_path", c_char_p),
+        ("backbone", c_char_p),
+        ("stem", c_char_p),
+        ("attention", c_char_p),
+        ("profile", c_char_p),
+        ("device", c_char_p),
+        ("embedding_dim", c_int32),
+        ("input_size", c_int32),
+        ("epochs", c_int32),
+        ("batch_size", c_int32),
+        ("images_per_class", c_int32),
+        ("threads", c_int32),
+        ("skip_unreadable", c_int32),
+        ("reserved", c_int32),
+        ("steps", c_int64),
+        ("seed", c_uint64),
+        ("learning_rate", c_double),
+        ("validation_share", c_double),
+        ("progress", ProgressFunction),
+        ("progress_user", c_void_p),
+    ]
+
+
+# A test compares these with the C compiler's layout.
+STRUCTS: dict[str, type[ctypes.Structure]] = {
+    "dsl_array": Array,
+    "dsl_session_options": SessionOptions,
+    "dsl_explanation": Explanation,
+    "dsl_progress": ProgressInfo,
+    "dsl_train_options": TrainOptions,
+}
+
+_OUT = POINTER(c_void_p)
+_FLOATS = POINTER(c_float)
+_HANDLE = c_void_p
+# name: (result, arguments)
+_SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
+    "dsl_status_name": (c_char_p, [c_int32]),
+    "dsl_last_error_message": (c_char_p, []),
+    "dsl_abi_version": (c_int32, []),
+    "dsl_version_string": (c_char_p, []),
+    "dsl_set_num_threads": (c_int32, [c_int32]),
+    "dsl_live_handles": (c_int64, []),
+    "dsl_struct_init": (None, [c_void_p, c_size_t]),
+    "dsl_cancel_token_create": (c_int32, [_OUT]),
+    "dsl_cancel_token_cancel": (None, [_HANDLE]),
+    "dsl_cancel_token_free": (None, [_HANDLE]),
+    "dsl_image_load_file": (c_int32, [c_char_p, _OUT]),
+    "dsl_image_from_array": (c_int32, [POINTER(Array), _OUT]),
+    "dsl_image_size": (c_int32, [_HANDLE, POINTER(c_int32), POINTER(c_int32)]),
+    "dsl_image_pixels": (c_int32, [_HANDLE, POINTER(c_uint8), c_size_t]),
+    "dsl_image_free": (None, [_HANDLE]),
+    "dsl_dataset_open": (c_int32, [c_char_p, _OUT]),
+    "dsl_dataset_create": (c_int32, [_OUT]),
+    "dsl_dataset_add": (c_int32, [_HANDLE, _HANDLE, c_int64, c_char_p, c_char_p]),
+    "dsl_dataset_set_class_name": (c_int32, [_HANDLE, c_int64, c_char_p]),
+    "dsl_dataset_size": (c_int32, [_HANDLE, c_char_p, POINTER(c_int64)]),
+    "dsl_dataset_free": (None, [_HANDLE]),
+    "dsl_model_load": (c_int32, [c_char_p, _OUT]),
+    "dsl_model_save": (c_int32, [_HANDLE, c_char_p]),
+    "dsl_model_embedding_dim": (c_int32, [_HANDLE, POINTER(c_int32)]),
+    "dsl_model_num_learners": (c_int32, [_HANDLE, POINTER(c_int32)]),
+    "dsl_model_input_size": (c_int32, [_HANDLE, POINTER(c_int32)]),
+    "dsl_model_info": (c_int32, [_HANDLE, c_char_p, c_size_t, POINTER(c_size_t)]),
+    "dsl_model_free": (None, [_HANDLE]),
+    "dsl_report_json": (c_int32, [_HANDLE, c_char_p, c_size_t, POINTER(c_size_t)]),
+    "dsl_report_free": (None, [_HANDLE]),
+    "dsl_session_create": (c_int32, [_HANDLE, POINTER(SessionOptions), _OUT]),
+    "dsl_session_embed": (c_int32, [_HANDLE, POINTER(c_void_p), c_size_t, _HANDLE, _FLOATS, c_size_t]),
+    "dsl_session_embed_files": (c_int32, [_HANDLE, POINTER(c_char_p), c_size_t, _HANDLE, _FLOATS, c_size_t]),
+    "dsl_session_grid_size": (c_int32, [_HANDLE, _HANDLE, POINTER(c_int32), POINTER(c_int32)]),
+    "dsl_session_heatmap": (c_int32, [_HANDLE, _HANDLE, _HANDLE, _FLOATS, c_size_t, _FLOATS, c_size_t]),
+    "dsl_session_explain_pair": (c_int32, [_HANDLE, _HANDLE, _HANDLE, _HANDLE, POINTER(Explanation)]),
+    "dsl_session_evaluate": (c_int32, [_HANDLE, _HANDLE, c_char_p, _HANDLE, _OUT]),
+    "dsl_session_free": (None, [_HANDLE]),
+    "dsl_train": (c_int32, [_HANDLE, POINTER(TrainOptions), _HANDLE, _OUT]),
+}
+
+_lock = threading.Lock()
+_library: ctypes.CDLL | None = None
+_forked = False
+
+
+def _after_fork_in_child() -> None:
+    global _forked, _lock
+    _lock = threading.Lock()  # another thread may have held it
+    _forked = _library is not None
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _candidates() -> list[Path]:
+    """Where libdsl may lie, best first: the environment, the package, the installed tree, the build folder."""
+    named = os.environ.get("DSL_LIBRARY")
+    if named:
+        return [Path(named)]
+    here = Path(__file__).resolve().parent
+    found = [here / "libdsl.so.1"]
+    if here.parent.parts[-3:] == ("share", "dsl", "python"):
+        prefix = here.parents[3]
+        found += [prefix / "lib" / "libdsl.so.1", prefix / "lib64" / "libdsl.so.1", *sorted(prefix.glob("lib/*/libdsl.so.1"))]
+    if here.parent.parts[-2:] == ("bindings", "python"):
+        built = here.parents[2].glob("build/*/lib/libdsl.so.1")
+        found += sorted(built, key=lambda p: p.stat().st_mtime, reverse=True)
+    return found
+
+
+def lib() -> ctypes.CDLL:
+    """The library, loaded now if it was not."""
+    global _library
+    if _forked:
+        raise Error(Status.FORKED, 'dsl: libdsl cannot be used in a child of fork(): use multiprocessing.get_context("spawn")')
+    if _library is not None:
+        return _library
+    with _lock:
+        if _library is None:
+            _library = _load()
+    return _library
+
+
+def _load() -> ctypes.CDLL:
+    candidates = _candidates()
+    path = next((p for p in candidates if p.is_file()), None)
+    if path is None:
+        places = ", ".join(str(p) for p in candidates)
+        raise Error(Status.NOT_FOUND, f"dsl: libdsl.so.1 is not in any of: {places}; build it or set DSL_LIBRARY to its path")
+    try:
+        loaded = ctypes.CDLL(str(path))
+        for name, (result, arguments) in _SIGNATURES.items():
+            function = getattr(loaded, name)
+            function.restype, function.argtypes = result, arguments
+    except (OSError, AttributeError) as e:
+        raise Error(Status.ABI_MISMATCH, f"dsl: cannot use {path.name}: {e}") from None
+    if loaded.dsl_abi_version() != ABI_VERSION:
+        raise Error(Status.ABI_MISMATCH, f"dsl: {path.name} has ABI {loaded.dsl_abi_version()}, want {ABI_VERSION}")
+    return loaded
+
+
+def last_message() -> str:
+    return lib().dsl_last_error_message().decode("utf-8", "replace")
+
+
+def check(status: int) -> None:
+    if status != Status.OK:
+        raise Error(status, last_message())
+
+
+def version() -> str:
+    """The version of the library."""
+    return lib().dsl_version_string().decode()
+
+
+def set_num_threads(n: int) -> None:
+    """CPU threads for all that is started from now on and gives no number itself; 0 means all cores."""
+    check(lib().dsl_set_num_threads(n))
+
+
+def encode_path(path: str | os.PathLike[str]) -> bytes:
+    encoded = os.fsencode(path)
+    if b"\0" in encoded:
+        raise Error(Status.INVALID, "dsl: a path holds a NUL character")
+    return encoded
+
+
+def optional_text(text: str | None) -> bytes | None:
+    return None if text is None else text.encode()
+
+
+class Handle:
+    """Owns a C handle and frees it once: on close, at the end of a with block, or when collected."""
+
+    def __init__(self, pointer: c_void_p, free: str) -> None:
+        self.pointer = pointer
+        self._finalizer = weakref.finalize(self, getattr(lib(), free), pointer)
+
+    def close(self) -> None:
+        self._finalizer()
+        self.pointer = c_void_p(None)
+
+
+def create(function: str, free: str, *arguments: Any) -> Handle:
+    """Calls a function whose last parameter is a place for a handle."""
+    out = c_void_p()
+    check(getattr(lib(), function)(*arguments, ctypes.byref(out)))
+    return Handle(out, free)
+
+
+def text_of(function: str, handle: Handle) -> str:
+    """Calls a function that fills a buffer and says how large it must be."""
+    call = getattr(lib(), function)
+    needed = c_size_t()
+    status = call(handle.pointer, None, 0, ctypes.byref(needed))
+    if status != Status.BUFFER_TOO_SMALL:
+        check(status)
+    buffer = ctypes.create_string_buffer(needed.value)
+    check(call(handle.pointer, buffer, len(buffer), None))
+    return buffer.value.decode()

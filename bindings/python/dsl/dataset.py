@@ -1,0 +1,81 @@
+"""Labelled images."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Mapping, Sequence
+from ctypes import c_int64
+from typing import Any, Union
+
+from . import _native
+from ._native import Error, Handle, Status, check, create, lib, optional_text
+from .image import ImagesLike, Window, open_image, sequence_of
+
+
+class Dataset:
+    """Labelled images: files of a manifest or a folder, or arrays."""
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Dataset:
+        """A manifest (CSV with path,label[,class_name][,mask][,split][,group]) or a folder with a subfolder of images per class."""
+        return cls(create("dsl_dataset_open", "dsl_dataset_free", _native.encode_path(path)))
+
+    @classmethod
+    def from_arrays(cls, images: ImagesLike, labels: Sequence[int], *, class_names: Sequence[str] | Mapping[int, str] | None = None,
+                    splits: Sequence[str] | None = None, groups: Sequence[Any] | None = None, window: Window | None = None) -> Dataset:
+        """Images with a label >= 0 each; splits: "train", "val", "test"; groups (patient, lesion): equal values stay together."""
+        images = sequence_of(images)
+        n = len(images)
+        for name, values in (("labels", labels), ("splits", splits), ("groups", groups)):
+            if values is not None and len(values) != n:
+                raise Error(Status.INVALID, f"dsl: {name}: got {len(values)} for {n} images")
+        dataset = cls(create("dsl_dataset_create", "dsl_dataset_free"))
+        for i in range(n):
+            image = open_image(images[i], window)
+            try:
+                check(lib().dsl_dataset_add(dataset._handle.pointer, image.pointer, int(labels[i]), optional_text(splits[i] if splits is not None else None),
+                                            optional_text(str(groups[i]) if groups is not None else None)))
+            finally:
+                if image is not images[i]:
+                    image.close()
+        names = class_names.items() if isinstance(class_names, Mapping) else enumerate(class_names or [])
+        for label, name in names:
+            check(lib().dsl_dataset_set_class_name(dataset._handle.pointer, label, name.encode()))
+        return dataset
+
+    def size(self, split: str = "") -> int:
+        """How many images a split has; "" counts all."""
+        n = c_int64()
+        check(lib().dsl_dataset_size(self._handle.pointer, split.encode(), ctypes.byref(n)))
+        return n.value
+
+    def __len__(self) -> int:
+        return self.size()
+
+    def close(self) -> None:
+        """Frees the images; may be called twice."""
+        self._handle.close()
+
+    def __enter__(self) -> Dataset:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+# What train and evaluate read: a Dataset, a path, or (images, labels).
+DataLike = Union[Dataset, str, "os.PathLike[str]", tuple[ImagesLike, Sequence[int]]]
+
+
+def dataset_of(data: DataLike) -> Dataset:
+    if isinstance(data, Dataset):
+        return data
+    if isinstance(data, (str, os.PathLike)):
+        return Dataset.open(data)
+    if isinstance(data, tuple) and len(data) == 2:
+        return Dataset.from_arrays(*data)
+    raise Error(Status.INVALID, f"dsl: data: got {type(data).__name__}, want a path, a Dataset, or (images, labels)")

@@ -1,0 +1,172 @@
+"""Trained models: embeddings, heatmaps, explanations."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ctypes import c_char_p, c_int32, c_void_p
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _call, _native
+from ._native import Error, Explanation, Handle, SessionOptions, Status, check, create, lib, optional_text
+from .image import ImageLike, ImagesLike, Window, is_path, open_image, sequence_of, size_of
+
+_CHUNK = 64  # arrays copied into the library at a time
+
+
+@dataclass(frozen=True)
+class PairExplanation:
+    """Why two images are similar: sum(grid) + bias = sum(map) + bias = similarity, for a and for b."""
+
+    similarity: float  # cosine, in [-1, 1]
+    bias_a: float  # what belongs to no place
+    bias_b: float
+    grid_a: npt.NDArray[np.float32]  # the network's own grid
+    grid_b: npt.NDArray[np.float32]
+    map_a: npt.NDArray[np.float32]  # in the original's pixels
+    map_b: npt.NDArray[np.float32]
+
+
+class Model:
+    """A trained model. Methods may be called from several threads; calls on one model wait for each other."""
+
+    def __init__(self, handle: Handle, device: str, threads: int, batch_invariant: bool) -> None:
+        self._handle = handle
+        self._options = (device, threads, batch_invariant)
+        self._session_handle: Handle | None = None
+        self._lock = threading.Lock()
+        self._info: dict[str, Any] | None = None
+        self.report: dict[str, Any] | None = None  # of the training, when train made this model
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, device: str = "auto", threads: int = 0, batch_invariant: bool = False) -> Model:
+        """Reads a .dsl file.
+
+        device: "auto", "cpu", "cuda", "cuda:1". threads: 0 means all cores. batch_invariant: an embedding does not depend in one bit on
+        the images beside it (else to about 1e-5), at some cost in speed.
+        """
+        return cls(create("dsl_model_load", "dsl_model_free", _native.encode_path(path)), device, threads, batch_invariant)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the model, without training state."""
+        check(lib().dsl_model_save(self._handle.pointer, _native.encode_path(path)))
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """Architecture, classes, learners, preprocessing and model card."""
+        if self._info is None:
+            self._info = json.loads(_native.text_of("dsl_model_info", self._handle))
+        return self._info
+
+    @property
+    def embedding_dim(self) -> int:
+        return self._number("embedding_dim")
+
+    @property
+    def num_learners(self) -> int:
+        return self._number("num_learners")
+
+    @property
+    def input_size(self) -> int:
+        """Pixels of a side of what the network looks at."""
+        return self._number("input_size")
+
+    def embed(self, images: ImagesLike, *, window: Window | None = None) -> npt.NDArray[np.float32]:
+        """Embeddings [N, D] float32, rows of unit length, of paths or arrays. window: for uint16 and float arrays, what becomes black and white."""
+        images = sequence_of(images)
+        out = np.empty((len(images), self.embedding_dim), np.float32)
+        if len(images) and not isinstance(images, np.ndarray) and all(is_path(i) for i in images):
+            paths = (c_char_p * len(images))(*[_native.encode_path(i) for i in images])
+            _call.run("dsl_session_embed_files", (self._session().pointer, paths, len(images)), (_call.floats(out), out.size))
+            return out
+        for start in range(0, len(images), _CHUNK):
+            with _open(images[start : start + _CHUNK], window) as handles:
+                pointers = (c_void_p * len(handles))(*[h.pointer for h in handles])
+                part = out[start : start + len(handles)]
+                _call.run("dsl_session_embed", (self._session().pointer, pointers, len(handles)), (_call.floats(part), part.size))
+        return out
+
+    def heatmap(self, images: ImagesLike, *, grid: bool = False, window: Window | None = None) -> list[npt.NDArray[np.float32]]:
+        """Where the network looks: for each image [H, W] float32 in [0, 1] in the original's pixels (grid: the network's own grid)."""
+        out = []
+        for image in sequence_of(images):
+            with _open([image], window) as (handle,):
+                shape = self._grid(handle) if grid else size_of(handle)
+                values = np.empty(shape, np.float32)
+                wanted, other = (_call.floats(values), values.size), (None, 0)
+                _call.run("dsl_session_heatmap", (self._session().pointer, handle.pointer), (*wanted, *other) if grid else (*other, *wanted))
+            out.append(values)
+        return out
+
+    def explain_pair(self, a: ImageLike, b: ImageLike, learner: int | None = None, *, window: Window | None = None) -> PairExplanation:
+        """Where two images are similar, exactly. learner: 0..K-1, or None for the whole embedding. The images enter whole, not cropped."""
+        with _open([a, b], window) as (first, second):
+            maps = [np.empty(shape, np.float32) for shape in (self._grid(first), self._grid(second), size_of(first), size_of(second))]
+            e = Explanation(ctypes.sizeof(Explanation), -1 if learner is None else learner, *[_call.floats(m) for m in maps], *[m.size for m in maps])
+            _call.run("dsl_session_explain_pair", (self._session().pointer, first.pointer, second.pointer), (ctypes.byref(e),))
+        return PairExplanation(e.similarity, e.bias_a, e.bias_b, *maps)
+
+    def close(self) -> None:
+        """Frees the model; may be called twice."""
+        with self._lock:
+            if self._session_handle is not None:
+                self._session_handle.close()
+            self._handle.close()
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _session(self) -> Handle:
+        """The session, made when it is first needed."""
+        with self._lock:
+            if self._session_handle is None:
+                device, threads, invariant = self._options
+                options = SessionOptions(ctypes.sizeof(SessionOptions), threads, optional_text(device), int(invariant), 0)
+                self._session_handle = create("dsl_session_create", "dsl_session_free", self._handle.pointer, ctypes.byref(options))
+            return self._session_handle
+
+    def _number(self, name: str) -> int:
+        n = c_int32()
+        check(getattr(lib(), "dsl_model_" + name)(self._handle.pointer, ctypes.byref(n)))
+        return n.value
+
+    def _grid(self, image: Handle) -> tuple[int, int]:
+        height, width = c_int32(), c_int32()
+        check(lib().dsl_session_grid_size(self._session().pointer, image.pointer, ctypes.byref(height), ctypes.byref(width)))
+        return height.value, width.value
+
+
+@contextmanager
+def _open(images: Any, window: Window | None) -> Iterator[list[Handle]]:
+    """Handles of pictures, freed at the end."""
+    handles: list[Handle] = []
+    try:
+        for i, image in enumerate(images):
+            try:
+                handles.append(open_image(image, window))
+            except Error as e:
+                raise Error(e.code, f"image {i}: {e}") if len(images) > 1 else e from None
+        yield handles
+    finally:
+        for handle, image in zip(handles, images):
+            if handle is not image:
+                handle.close()
+
+
+def model_of(model: Model | str | os.PathLike[str]) -> Model:
+    if isinstance(model, Model):
+        return model
+    if is_path(model):
+        return Model.load(model)
+    raise Error(Status.INVALID, f"dsl: model: got {type(model).__name__}, want a Model or a path")

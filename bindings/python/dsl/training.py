@@ -1,0 +1,131 @@
+"""Training and evaluation."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import queue
+from collections.abc import Callable
+from ctypes import c_void_p
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Union
+
+from . import _call, _native
+from ._native import Error, ProgressFunction, Status, TrainOptions, optional_text
+from .bar import Bar
+from .dataset import DataLike, dataset_of
+from .model import Model, model_of
+
+STAGES = ("prepare", "warmup", "learn", "finetune", "done")
+EVENTS = ("step", "validated", "grew", "note")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a training tells; numbers are NaN where there is none yet."""
+
+    stage: str  # one of STAGES
+    event: str  # one of EVENTS
+    epoch: int
+    step: int  # optimiser steps done; in "prepare" images checked
+    num_steps: int
+    num_learners: int
+    learner: int  # whose step it was
+    best: bool  # validated: the best score so far
+    learning_rate: float
+    loss: float
+    nmi: float  # of the last validation
+    recall_at_1: float
+    macro_recall_at_1: float
+    elapsed_s: float
+    message: str
+
+
+def _progress_of(p: _native.ProgressInfo) -> Progress:
+    return Progress(STAGES[p.stage], EVENTS[p.event], p.epoch, p.step, p.num_steps, p.num_learners, p.learner, bool(p.best), p.learning_rate,
+                    p.loss, p.nmi, p.recall_at_1, p.macro_recall_at_1, p.elapsed_s, (p.message or b"").decode())
+
+
+def last_path(out: str | os.PathLike[str]) -> Path:
+    """Where the last model goes when the best one goes to out."""
+    return Path(out).with_suffix(".last.dsl")
+
+
+def train(
+    data: DataLike,
+    out: str | os.PathLike[str],
+    *,
+    learners: Union[int, Literal["dynamic"]] = "dynamic",
+    backbone: str | None = None,
+    stem: str | None = None,
+    attention: str | None = None,
+    profile: str | None = None,
+    embedding_dim: int = 0,
+    input_size: int = 0,
+    epochs: int = 0,
+    steps: int = 0,
+    batch_size: int = 0,
+    images_per_class: int = 0,
+    learning_rate: float = 0.0,
+    validation_share: float = 0.0,
+    seed: int = 0,
+    threads: int = 0,
+    device: str = "auto",
+    skip_unreadable: bool = False,
+    log: str | os.PathLike[str] | None = None,
+    progress: Union[bool, Callable[[Progress], Any]] = True,
+) -> Model:
+    """Trains on the "train" images of data, validates on "val" (or a share held out), and writes the best model to out.
+
+    data: a manifest, a folder with a subfolder per class, a Dataset, or (images, labels). The last model goes beside out
+    (model.last.dsl for model.dsl). learners: "dynamic" (grow as needed) or a fixed number. 0 and None mean the profile's default: backbone
+    "resnet18" ("resnet34", "resnet50"), stem "standard" ("small" for small images), attention "gate" ("none"), profile "scratch" ("paper"),
+    embedding_dim 128, input_size 224 pixels. steps, when set, replaces epochs. skip_unreadable leaves unreadable images out instead of
+    stopping. log: a file for JSON lines. progress: a bar, nothing, or a function of a Progress, called on this thread; False from it cancels.
+
+    Returns the best model; its report says what happened. Ctrl-C stops at the next step and leaves the last model complete. Raises Error.
+    """
+    count = 0 if learners == "dynamic" else learners
+    if not isinstance(count, int) or isinstance(count, bool) or (count < 1 and learners != "dynamic"):
+        raise Error(Status.INVALID, f'dsl: learners: got {learners!r}, want "dynamic" or a number of 1 or more')
+    if not 0 <= seed < 2**64:
+        raise Error(Status.INVALID, f"dsl: seed: got {seed}, want 0 to 2^64 - 1")
+    dataset = dataset_of(data)
+    events: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    # The C callback runs on the thread that dsl_train runs on; it hands copies to this one.
+    callback = ProgressFunction(lambda info, _: events.put(_progress_of(info.contents)) or 0)
+    options = TrainOptions(
+        struct_size=ctypes.sizeof(TrainOptions), learners=count, out_path=_native.encode_path(out),
+        log_path=None if log is None else _native.encode_path(log), backbone=optional_text(backbone), stem=optional_text(stem),
+        attention=optional_text(attention), profile=optional_text(profile), device=optional_text(device), embedding_dim=embedding_dim,
+        input_size=input_size, epochs=epochs, batch_size=batch_size, images_per_class=images_per_class, threads=threads,
+        skip_unreadable=int(skip_unreadable), steps=steps, seed=seed, learning_rate=learning_rate, validation_share=validation_share,
+        progress=callback,
+    )  # fmt: skip
+    report = c_void_p()
+    with Bar(enabled=progress is True) as bar:
+        listener = progress if callable(progress) else bar.show
+        _call.run("dsl_train", (dataset._handle.pointer, ctypes.byref(options)), (ctypes.byref(report),), events, _stopping(listener))
+    found = json.loads(_call.take_report(report))
+    model = Model.load(out, device=device, threads=threads)
+    model.report = found
+    return model
+
+
+def _stopping(listener: Callable[[Progress], Any]) -> Callable[[Progress], None]:
+    def listen(p: Progress) -> None:
+        if listener(p) is False:
+            raise Error(Status.CANCELLED, "dsl: train: cancelled by the progress function")
+
+    return listen
+
+
+def evaluate(model: Model | str | os.PathLike[str], data: DataLike, split: str = "test") -> dict[str, Any]:
+    """Scores on a split ("" for all images): NMI, AMI, and retrieval over queries (micro) and classes (macro), with self or group excluded."""
+    dataset, model = dataset_of(data), model_of(model)
+    report = c_void_p()
+    _call.run("dsl_session_evaluate", (model._session().pointer, dataset._handle.pointer, split.encode()), (ctypes.byref(report),))
+    result: dict[str, Any] = json.loads(_call.take_report(report))
+    return result
