@@ -7,25 +7,31 @@ constexpr int LANES = DSL_LANES;
 // Vectors of LANES floats or ints, and the same at any address.
 typedef float vf __attribute__((vector_size(4 * LANES), may_alias));
 typedef int32_t vi __attribute__((vector_size(4 * LANES), may_alias));
-typedef uint8_t vb __attribute__((vector_size(LANES), may_alias));
 typedef float vfu __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
 // The vector types of a layout: LANES lanes or one.
 template <int L> struct types {
     typedef vf F;
     typedef vi I;
-    typedef vb B;
 };
 template <> struct types<1> {
     typedef float F;
     typedef int32_t I;
-    typedef uint8_t B;
 };
 
-static inline vb narrow(vi v) { return __builtin_convertvector(v, vb); }
-static inline vi widen(vb v) { return __builtin_convertvector(v, vi); }
-static inline uint8_t narrow(int32_t v) { return (uint8_t)v; }
-static inline int32_t widen(uint8_t v) { return v; }
+// Bytes to ints and back, as loops that the compiler makes one instruction of; its vector conversion takes the lanes one by one.
+template <int L> static inline typename types<L>::I load_bytes(const uint8_t *p) {
+    int32_t t[L];
+    for (int l = 0; l < L; l++) t[l] = p[l];
+    typename types<L>::I v;
+    memcpy(&v, t, sizeof v);
+    return v;
+}
+template <int L> static inline void store_bytes(uint8_t *p, typename types<L>::I v) {
+    int32_t t[L];
+    memcpy(t, &v, sizeof v);
+    for (int l = 0; l < L; l++) p[l] = (uint8_t)t[l];
+}
 
 template <class V> static inline V zero_below(V v) { return v > V{} ? v : V{}; }
 template <class V> static inline V where_positive(V y, V v) { return y > V{} ? v : V{}; }

@@ -3,7 +3,6 @@
 template <int L> static void max_pool_l(const dsl_kernel *k) {
     typedef typename types<L>::F V;
     typedef typename types<L>::I I;
-    typedef typename types<L>::B B;
     const int planes = k->n * ((k->c + L - 1) / L);
     const int64_t hw = (int64_t)k->h * k->w, ohw = (int64_t)k->oh * k->ow;
 #pragma omp parallel for collapse(2) schedule(static)
@@ -11,7 +10,7 @@ template <int L> static void max_pool_l(const dsl_kernel *k) {
         for (int oh = 0; oh < k->oh; oh++) {
             const V *x = (const V *)k->in[0] + p * hw;
             V *y = k->out[0] ? (V *)k->out[0] + p * ohw + (int64_t)oh * k->ow : nullptr;
-            B *tap = k->out[1] ? (B *)k->out[1] + p * ohw + (int64_t)oh * k->ow : nullptr;
+            uint8_t *tap = k->out[1] ? (uint8_t *)k->out[1] + (p * ohw + (int64_t)oh * k->ow) * L : nullptr;
             const int top = oh * k->stride - k->pad, r0 = top < 0 ? -top : 0, r1 = k->h - top < k->kernel ? k->h - top : k->kernel;
             for (int ow = 0; ow < k->ow; ow++) {
                 const int left = ow * k->stride - k->pad, s0 = left < 0 ? -left : 0;
@@ -25,7 +24,7 @@ template <int L> static void max_pool_l(const dsl_kernel *k) {
                         best = v > best ? v : best;
                     }
                 if (y) y[ow] = best;
-                if (tap) tap[ow] = narrow(place);
+                if (tap) store_bytes<L>(tap + (int64_t)ow * L, place);
             }
         }
 }
@@ -34,13 +33,12 @@ template <int L> static void max_pool_l(const dsl_kernel *k) {
 template <int L> static void max_pool_grad_l(const dsl_kernel *k) {
     typedef typename types<L>::F V;
     typedef typename types<L>::I I;
-    typedef typename types<L>::B B;
     const int planes = k->n * ((k->c + L - 1) / L);
     const int64_t hw = (int64_t)k->h * k->w, ohw = (int64_t)k->oh * k->ow;
 #pragma omp parallel for collapse(2) schedule(static)
     for (int p = 0; p < planes; p++)
         for (int h = 0; h < k->h; h++) {
-            const B *tap = (const B *)k->in[0] + p * ohw;
+            const uint8_t *tap = (const uint8_t *)k->in[0] + p * ohw * L;
             const V *dy = (const V *)k->in[1] + p * ohw;
             V *dx = (V *)k->out[0] + p * hw + (int64_t)h * k->w;
             const int hp = h + k->pad, oh0 = hp < k->kernel ? 0 : (hp - k->kernel) / k->stride + 1;
@@ -53,7 +51,7 @@ template <int L> static void max_pool_grad_l(const dsl_kernel *k) {
                     for (int ow = ow0; ow <= ow1; ow++) {
                         const int64_t o = (int64_t)oh * k->ow + ow;
                         const I want = I{} + ((hp - oh * k->stride) * k->kernel + wp - ow * k->stride);
-                        sum += widen(tap[o]) == want ? dy[o] : V{};
+                        sum += load_bytes<L>(tap + o * L) == want ? dy[o] : V{};
                     }
                 dx[w] = sum;
             }

@@ -49,10 +49,12 @@ desc conv_plan::x() const { return activation(c->n, c->c, c->h, c->w, packed_x |
 desc conv_plan::y() const { return activation(c->n, c->k, c->oh, c->ow, packed_y || stored_blocked(c->k)); }
 
 static forward_desc forward_pd(const conv_plan &p) {
+    // For inference Winograd wants its weights transformed beforehand, which costs more than it saves where they change in each run.
+    const prop_kind kind = p.c->training ? prop_kind::forward_training : prop_kind::forward_inference;
     if (!p.c->bias)
-        return forward_desc({prop_kind::forward_inference, p.alg, p.x(), p.weights(), p.y(), p.stride(), p.pad(), p.pad()}, p.attr,
+        return forward_desc({kind, p.alg, p.x(), p.weights(), p.y(), p.stride(), p.pad(), p.pad()}, p.attr,
                             p.engine, true);
-    return forward_desc({prop_kind::forward_inference, p.alg, p.x(), p.weights(), p.bias(), p.y(), p.stride(), p.pad(), p.pad()},
+    return forward_desc({kind, p.alg, p.x(), p.weights(), p.bias(), p.y(), p.stride(), p.pad(), p.pad()},
                         p.attr, p.engine, true);
 }
 
@@ -142,6 +144,20 @@ template <class PD> static PD choose(conv_plan &plan, PD (*make)(const conv_plan
     return pd;
 }
 
+// As choose, but tries Winograd's algorithm first where it is allowed.
+template <class PD> static PD choose_gradient(conv_plan &plan, PD (*make)(const conv_plan &)) {
+    if (plan.c->winograd) {
+        plan.alg = algorithm::convolution_winograd;
+        try {
+            PD pd = make(plan);
+            if (pd) return pd;
+        } catch (const dnnl::error &) { // the shape has no such kernel
+        }
+        plan.alg = algorithm::convolution_direct;
+    }
+    return choose(plan, make);
+}
+
 // The forward descriptor; fused says whether the residual became a post-op of it.
 static forward_desc choose_forward(conv_plan &plan, bool *fused) {
     const dsl_conv *c = plan.c;
@@ -194,7 +210,7 @@ static void push_forward(dsl_program *p, conv_plan &plan) {
 
 static void push_grad_data(dsl_program *p, conv_plan &plan) {
     const dsl_conv *c = plan.c;
-    grad_data_desc pd = choose(plan, grad_data_pd);
+    grad_data_desc pd = choose_gradient(plan, grad_data_pd);
     memory dy = source(p, c, activation(c->n, c->k, c->oh, c->ow, stored_blocked(c->k)), c->y, pd.diff_dst_desc());
     memory w = packed_weights(p, c, pd.weights_desc());
     const desc stored = activation(c->n, c->c, c->h, c->w, stored_blocked(c->c));
@@ -208,7 +224,7 @@ static void push_grad_data(dsl_program *p, conv_plan &plan) {
 
 static void push_grad_weights(dsl_program *p, conv_plan &plan) {
     const dsl_conv *c = plan.c;
-    grad_weights_desc pd = choose(plan, grad_weights_pd);
+    grad_weights_desc pd = choose_gradient(plan, grad_weights_pd);
     memory x = source(p, c, activation(c->n, c->c, c->h, c->w, stored_blocked(c->c)), c->x, pd.src_desc());
     memory dy = source(p, c, activation(c->n, c->k, c->oh, c->ow, stored_blocked(c->k)), c->y, pd.diff_dst_desc());
     const desc dense({c->k, c->c, c->r, c->r}, memory::data_type::f32, memory::format_tag::ohwi);

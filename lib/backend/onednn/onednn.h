@@ -32,7 +32,8 @@ struct dsl_program {
     std::vector<void *> buffers;
     size_t scratchpad_bytes = 0;
     int32_t cancel = 0;
-    double *ms = nullptr;
+    std::vector<double> ms; // by step, while profiling
+    bool profiling = false;
 
     void *buffer(size_t bytes); // throws std::bad_alloc
     void push(int section, dsl_op op) { sections[section].push_back(std::move(op)); }

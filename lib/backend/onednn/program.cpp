@@ -98,6 +98,7 @@ int dsl_program_new(dsl_engine *e, int steps, dsl_program **out) {
         *out = new dsl_program();
         (*out)->engine = e;
         (*out)->names.resize((size_t)steps);
+        (*out)->ms.resize((size_t)steps);
     });
 }
 
@@ -168,9 +169,9 @@ int dsl_program_run(dsl_program *p, int from, int to, const dsl_args *a) {
                     cancelled = true;
                     return;
                 }
-                const clock::time_point start = p->ms ? clock::now() : clock::time_point();
+                const clock::time_point start = p->profiling ? clock::now() : clock::time_point();
                 run_op(p, op, table, a);
-                if (p->ms) p->ms[op.step] += std::chrono::duration<double, std::milli>(clock::now() - start).count();
+                if (p->profiling) p->ms[(size_t)op.step] += std::chrono::duration<double, std::milli>(clock::now() - start).count();
             }
         }
     });
@@ -181,4 +182,8 @@ int32_t *dsl_program_cancel(dsl_program *p) { return &p->cancel; }
 
 const char *dsl_program_kernel_name(dsl_program *p, int step) { return p->names[(size_t)step].c_str(); }
 
-void dsl_program_profile(dsl_program *p, double *ms) { p->ms = ms; }
+double *dsl_program_profile(dsl_program *p, int on) {
+    if (on) p->ms.assign(p->ms.size(), 0);
+    p->profiling = on;
+    return p->ms.data();
+}

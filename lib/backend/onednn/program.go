@@ -98,6 +98,9 @@ func (p *program) Output(name string) ([]float32, error) {
 }
 
 func (p *program) Kernels() []string {
+	if p.c == nil {
+		return nil
+	}
 	out := make([]string, len(p.plan.Steps))
 	for i := range p.plan.Steps {
 		out[i] = p.plan.Steps[i].Kind.String() + " " + C.GoString(C.dsl_program_kernel_name(p.c, C.int(i)))
@@ -155,6 +158,21 @@ func (p *program) runBackward() error {
 		p.store.version.Add(1)
 	}
 	return err
+}
+
+// Profile starts (on) or stops timing steps, and returns the milliseconds that each step of Kernels took since timing last started. It is no
+// part of the interface: tools that look for slow steps ask for it.
+func (p *program) Profile(on bool) []float64 {
+	flag := C.int(0)
+	if on {
+		flag = 1
+	}
+	ms := make([]float64, len(p.plan.Steps))
+	if len(ms) > 0 && p.c != nil {
+		at := C.dsl_program_profile(p.c, flag)
+		copy(ms, unsafe.Slice((*float64)(unsafe.Pointer(at)), len(ms)))
+	}
+	return ms
 }
 
 func (p *program) Close() error {

@@ -20,9 +20,9 @@ typedef struct dsl_engine dsl_engine;
 typedef struct dsl_program dsl_program;
 
 // A convolution. x [n,h,w,c], w dense [k,r,r,c], y [n,oh,ow,k]; the gradients take dx for x, dw for w, db for bias and dy for y.
-// Absent operands are null. Weights are packed in pack_section, the rest runs in section.
+// Absent operands are null. In training weights change in each run. They are packed in pack_section, the rest runs in section.
 typedef struct {
-    int32_t type, flags, winograd, section, pack_section, step;
+    int32_t type, flags, winograd, training, section, pack_section, step;
     int32_t n, c, h, w, k, r, oh, ow, stride, pad;
     void *x, *weights, *bias, *residual, *y;
 } dsl_conv;
@@ -67,7 +67,7 @@ int dsl_program_finish(dsl_program *p); // after the last step: allocates what t
 int dsl_program_run(dsl_program *p, int from, int to, const dsl_args *a);
 int32_t *dsl_program_cancel(dsl_program *p); // any thread sets it to 1 to stop a run before its next step
 const char *dsl_program_kernel_name(dsl_program *p, int step);
-void dsl_program_profile(dsl_program *p, double *ms); // adds the milliseconds of each step to ms; null to stop
+double *dsl_program_profile(dsl_program *p, int on); // starts or stops adding up the milliseconds of each step; null where there are none
 void dsl_program_free(dsl_program *p);
 
 #ifdef __cplusplus

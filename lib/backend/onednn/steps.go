@@ -125,9 +125,6 @@ func (p *program) conv(i int, s *ir.Step) error {
 		if a.Residual {
 			c.residual = p.at[s.In[len(s.In)-1]]
 		}
-		if p.ex.winograd && winogradPays(x, w, y, a) {
-			c.winograd = 1
-		}
 	case ir.ConvGradData:
 		c._type = C.DSL_CONV_GRAD_DATA
 		x, w, y = a.In[:], shape(s.In[0]), shape(s.In[1])
@@ -140,6 +137,12 @@ func (p *program) conv(i int, s *ir.Step) error {
 		}
 		c._type = C.DSL_CONV_GRAD_WEIGHTS
 		c.x, c.weights, c.y, c.bias = p.at[s.In[0]], p.at[s.Out[0]], p.at[s.In[1]], p.out(s.Out[1])
+	}
+	if p.updates {
+		c.training = 1
+	}
+	if p.ex.winograd && winogradPays(x, w, y, a) {
+		c.winograd = 1
 	}
 	if s.Kind != ir.ConvGradWeights && p.constant(c.weights) {
 		c.pack_section = C.DSL_SETUP
