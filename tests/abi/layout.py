@@ -4,12 +4,15 @@ usage: layout.py ABI_LAYOUT_PROGRAM PYTHON_FOLDER
 """
 
 import ctypes
+import importlib.util
 import subprocess
 import sys
 
 program, folder = sys.argv[1:]
-sys.path.insert(0, folder)
-from dsl import _native  # noqa: E402
+# the module alone: the package needs NumPy, which this Python may lack
+spec = importlib.util.spec_from_file_location("_native", f"{folder}/dsl/_native.py")
+_native = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(_native)
 
 ours = []
 for name, struct in _native.STRUCTS.items():

@@ -15,7 +15,7 @@ from ._native import Error, Status, set_num_threads, version
 from .dataset import Dataset
 from .image import load_image
 from .model import Model, PairExplanation
-from .training import Progress, evaluate, train
+from .training import Progress, evaluate, train, wait_for_files
 
 __all__ = [
     "Dataset",
@@ -29,4 +29,5 @@ __all__ = [
     "set_num_threads",
     "train",
     "version",
+    "wait_for_files",
 ]

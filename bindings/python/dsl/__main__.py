@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import Error, Model, evaluate, load_image, overlay, train
+from . import Error, Model, evaluate, load_image, overlay, train, wait_for_files
 from .training import last_path
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png"}
@@ -100,6 +100,7 @@ def run_train(o: argparse.Namespace) -> None:
             device=o.device, skip_unreadable=o.skip_unreadable, log=o.log,
         )  # fmt: skip
     except KeyboardInterrupt:
+        wait_for_files()
         if last_path(o.out).exists():
             print(f"the last model is {last_path(o.out).name}", file=sys.stderr)
         raise

@@ -62,7 +62,8 @@ def open_image(image: ImageLike, window: Window | None) -> Handle:
     pixels = np.asarray(image)
     if pixels.dtype == np.float64:
         pixels = pixels.astype(np.float32)
-    if pixels.dtype not in _DTYPES:
+    native = pixels.dtype.newbyteorder("=")
+    if native not in _DTYPES:
         raise Error(Status.INVALID, f"dsl: image: got an array of {pixels.dtype}, want uint8, uint16 or float32")
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
@@ -70,9 +71,9 @@ def open_image(image: ImageLike, window: Window | None) -> Handle:
         raise Error(Status.INVALID, f"dsl: image: got an array of shape {pixels.shape}, want [H, W], [H, W, 1] or [H, W, 3]")
     row = pixels.shape[1] * pixels.shape[2] * pixels.itemsize
     strides_fit = pixels.strides[1:] == (pixels.shape[2] * pixels.itemsize, pixels.itemsize) and pixels.strides[0] >= row
-    if not strides_fit or not pixels.dtype.isnative or not pixels.flags.aligned:
-        pixels = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
-    array = Array(struct_size=ctypes.sizeof(Array), dtype=_DTYPES[pixels.dtype], data=pixels.ctypes.data,
+    if not strides_fit or pixels.dtype != native or not pixels.flags.aligned:
+        pixels = np.ascontiguousarray(pixels, native)
+    array = Array(struct_size=ctypes.sizeof(Array), dtype=_DTYPES[native], data=pixels.ctypes.data,
                   data_size_bytes=pixels.strides[0] * max(pixels.shape[0] - 1, 0) + row, row_stride_bytes=pixels.strides[0],
                   height=pixels.shape[0], width=pixels.shape[1], channels=pixels.shape[2])
     if window is not None:

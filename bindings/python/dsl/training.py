@@ -85,7 +85,8 @@ def train(
     embedding_dim 128, input_size 224 pixels. steps, when set, replaces epochs. skip_unreadable leaves unreadable images out instead of
     stopping. log: a file for JSON lines. progress: a bar, nothing, or a function of a Progress, called on this thread; False from it cancels.
 
-    Returns the best model; its report says what happened. Ctrl-C stops at the next step and leaves the last model complete. Raises Error.
+    Returns the best model; its report says what happened. Ctrl-C raises KeyboardInterrupt within 200 ms; the last model is on disk when the
+    process ends or wait_for_files() returns. Raises Error.
     """
     count = 0 if learners == "dynamic" else learners
     if not isinstance(count, int) or isinstance(count, bool) or (count < 1 and learners != "dynamic"):
@@ -116,10 +117,15 @@ def train(
 
 def _stopping(listener: Callable[[Progress], Any]) -> Callable[[Progress], None]:
     def listen(p: Progress) -> None:
-        if listener(p) is False:
+        if listener(p) is False:  # a function that returns nothing goes on
             raise Error(Status.CANCELLED, "dsl: train: cancelled by the progress function")
 
     return listen
+
+
+def wait_for_files() -> None:
+    """Waits until a training that was stopped has written its last model."""
+    _call.finish()
 
 
 def evaluate(model: Model | str | os.PathLike[str], data: DataLike, split: str = "test") -> dict[str, Any]:
