@@ -18,7 +18,7 @@ struct conv_plan {
     const dsl_conv *c;
     dnnl::engine engine;
     algorithm alg;
-    bool packed_x, packed_y; // blocked rather than as stored
+    bool blocked_x, blocked_y; // else in planes
     primitive_attr attr;
 
     desc x() const;
@@ -45,8 +45,8 @@ static desc activation(int n, int c, int h, int w, bool blocked) {
 
 static bool stored_blocked(int c) { return c >= dsl_lanes(); }
 
-desc conv_plan::x() const { return activation(c->n, c->c, c->h, c->w, packed_x || stored_blocked(c->c)); }
-desc conv_plan::y() const { return activation(c->n, c->k, c->oh, c->ow, packed_y || stored_blocked(c->k)); }
+desc conv_plan::x() const { return activation(c->n, c->c, c->h, c->w, blocked_x); }
+desc conv_plan::y() const { return activation(c->n, c->k, c->oh, c->ow, blocked_y); }
 
 static forward_desc forward_pd(const conv_plan &p) {
     // For inference Winograd wants its weights transformed beforehand, which costs more than it saves where they change in each run.
@@ -133,12 +133,15 @@ static memory packed_weights(dsl_program *p, const dsl_conv *c, const desc &want
 
 static bool is_reference(const char *impl) { return std::string(impl).find("ref") != std::string::npos; }
 
-// A primitive descriptor for the first of the given ways that oneDNN has a fast kernel for, else for the last way.
+// A primitive descriptor for the first way to lay out x and y that oneDNN has a fast kernel for, else for the last. Many channels are blocked.
 template <class PD> static PD choose(conv_plan &plan, PD (*make)(const conv_plan &)) {
-    PD pd = make(plan);
-    if (!stored_blocked(plan.c->c) && (!pd || is_reference(pd.impl_info_str()))) {
-        plan.packed_x = true;
+    const bool stored = stored_blocked(plan.c->c);
+    const bool ways[][2] = {{stored, true}, {true, true}, {false, false}};
+    PD pd;
+    for (auto &way : ways) {
+        plan.blocked_x = way[0], plan.blocked_y = way[1];
         pd = make(plan);
+        if (stored || (pd && !is_reference(pd.impl_info_str()))) break;
     }
     if (!pd) throw dnnl::error(dnnl_unimplemented, "oneDNN has no kernel for this convolution");
     return pd;
@@ -246,7 +249,7 @@ int dsl_program_conv(dsl_program *p, const dsl_conv *c) {
         "onednn: convolution",
         [](void *v) {
             call *a = (call *)v;
-            conv_plan plan = {a->c, a->p->engine->engine, algorithm::convolution_direct, false, true, user_scratchpad()};
+            conv_plan plan = {a->c, a->p->engine->engine, algorithm::convolution_direct, true, true, user_scratchpad()};
             switch (a->c->type) {
             case DSL_CONV: push_forward(a->p, plan); break;
             case DSL_CONV_GRAD_DATA: push_grad_data(a->p, plan); break;
