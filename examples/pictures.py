@@ -106,23 +106,23 @@ def heatmaps(path, items, title):
 def pair(path, images, names, rows):
     """Explains why two images are similar.
 
-    images, names: two each. rows: a list of (what, similarity, bias, (map a, map b)) with maps [H, W] in the images' pixels; map and bias
-    sum to the similarity. Green parts make the two more alike, purple ones less.
+    images, names: two each. rows: a list of (what, similarity, (bias a, bias b), (map a, map b)) with maps [H, W] in the images' pixels; a
+    map and its bias sum to the similarity. Green parts make the two more alike, purple ones less.
     """
     figure, grid = plt.subplots(1 + len(rows), 2, figsize=(7.4, 2.6 * (1 + len(rows)) + 0.5), squeeze=False, layout="constrained")
     for axes, image, name, letter in zip(grid[0], images, names, "ab"):
         frame(axes, image)
         axes.set_title(f"{letter}: {shorten(name, 30)}", fontsize=10)
-    for line, (what, similarity, bias, maps) in zip(grid[1:], rows):
+    for line, (what, similarity, biases, maps) in zip(grid[1:], rows):
         top = max(float(np.abs(m).max()) for m in maps) or 1.0
-        for axes, image, m in zip(line, images, maps):
+        for axes, image, m, bias in zip(line, images, maps, biases):
             frame(axes, image.mean(axis=2, keepdims=True).repeat(3, axis=2).astype(np.uint8))
             shown = axes.imshow(thin(m), cmap="PRGn", vmin=-top, vmax=top, alpha=0.65)
             axes.set_title(f"{what}: places {m.sum():+.2f}, bias {bias:+.2f}", fontsize=9)
         bar = figure.colorbar(shown, ax=list(line), ticks=[-top, 0, top], shrink=0.85)
         bar.ax.set_yticklabels(["less alike", "0", "more alike"], fontsize=8)
         line[0].set_ylabel(f"similarity {similarity:.2f}", fontsize=10)
-    figure.suptitle("Why two images are similar: each place's share of the cosine similarity", fontsize=11)
+    figure.suptitle("Why two images are similar: each place's share of the whole images' cosine similarity", fontsize=11)
     save(figure, path)
 
 
@@ -207,9 +207,9 @@ def draw_losses(axes, losses, starts):
     if not losses:
         return
     steps, values = np.asarray(losses, float).T
-    axes.plot(steps, values, color=BLUE, alpha=0.25, linewidth=0.8)
+    axes.plot(steps, values, color=BLUE, alpha=0.25, linewidth=0.8, marker="." if len(steps) < 100 else None)
     for part in np.split(np.arange(len(steps)), np.searchsorted(steps, starts)):
         if len(part):
             axes.plot(steps[part], smooth(values[part], max(1, len(steps) // 40)), color=BLUE, linewidth=1.6)
-    axes.legend(handles=[Line2D([], [], color=BLUE, alpha=0.3), Line2D([], [], color=BLUE)], labels=["each step", "running mean"],
+    axes.legend(handles=[Line2D([], [], color=BLUE, alpha=0.3), Line2D([], [], color=BLUE)], labels=["loss of a step", "running mean"],
                 frameon=False, fontsize=9, loc="upper right")  # fmt: skip

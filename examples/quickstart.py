@@ -55,10 +55,9 @@ def parse(arguments):
     options = parser.parse_args(arguments)
     options.out = pathlib.Path(options.out)
     if options.learners != "dynamic":
-        try:
-            options.learners = int(options.learners)
-        except ValueError:
-            parser.error(f'argument --learners: got "{options.learners}", want "dynamic" or a number')
+        if not options.learners.isdecimal() or int(options.learners) < 1:
+            parser.error(f'argument --learners: got "{options.learners}", want "dynamic" or a number of 1 or more')
+        options.learners = int(options.learners)
     return options
 
 
@@ -110,15 +109,17 @@ def settings(options, train_images):
 
 def rehearse(manifest, **options):
     """Trains for a few steps and throws the model away: the median seconds of a step."""
-    moments = []
+    took, last = [], [None]
 
     def listen(progress):
-        if progress.stage in STAGES and progress.event == "step":
-            moments.append(time.monotonic())
+        now = time.monotonic() if progress.stage in STAGES and progress.event == "step" else None
+        if now is not None and last[0] is not None:  # nothing but a step lies between
+            took.append(now - last[0])
+        last[0] = now
 
     with tempfile.TemporaryDirectory() as folder:
-        dsl.train(manifest, os.path.join(folder, "model.dsl"), steps=REHEARSAL_STEPS, progress=listen, **options)
-    return float(np.median(np.diff(moments)))
+        dsl.train(manifest, os.path.join(folder, "model.dsl"), steps=REHEARSAL_STEPS, progress=listen, **options).close()
+    return float(np.median(took))
 
 
 def peak_memory_gib():
@@ -126,7 +127,7 @@ def peak_memory_gib():
 
 
 def train(manifest, items, options):
-    """Trains, saying first how long it takes; returns the summary of dsl.train."""
+    """Trains, saying first how long it takes; returns the report of dsl.train."""
     train_images = sum(item.split == "train" for item in items)
     chosen = settings(options, train_images)
     print(f"timing {REHEARSAL_STEPS} steps")
@@ -136,7 +137,8 @@ def train(manifest, items, options):
         steps = max(REHEARSAL_STEPS, round(60 * options.minutes / step_s))
     print(f"training {steps} steps of {chosen['batch_size']} images takes about {steps * step_s / 60:.1f} minutes and "
           f"{peak_memory_gib():.1f} GiB of memory; Ctrl-C stops it and keeps the last model", flush=True)  # fmt: skip
-    return dsl.train(manifest, options.out / "model.dsl", log=options.out / "training.jsonl", steps=steps, progress=True, **chosen)
+    with dsl.train(manifest, options.out / "model.dsl", log=options.out / "training.jsonl", steps=steps, **chosen) as model:
+        return model.report
 
 
 def draw_training(log, path):
@@ -165,7 +167,7 @@ def evaluate(manifest, items, out, summary):
     found = {}
     for name, file in (("best model", "model.dsl"), ("last model", "model.last.dsl")):
         with dsl.Model.load(out / file) as model:
-            found[name] = dsl.evaluate(model, manifest, split="test")
+            found[name] = dsl.evaluate(model, manifest)
     raw = scores.raw_pixels([item.path for item in test])
     found["raw pixels"] = scores.score(raw, [item.label for item in test], [item.group for item in test])
     text = scores.table(found)
@@ -218,7 +220,7 @@ def draw_pair(path, model, test, embeddings, query):
     for learner in (None, *learners):
         why = model.explain_pair(a.path, b.path, learner=learner)
         what = "whole embedding" if learner is None else f"learner {learner + 1}"
-        rows.append((what, why.similarity, why.bias, (why.map_a, why.map_b)))
+        rows.append((what, why.similarity, (why.bias_a, why.bias_b), (why.map_a, why.map_b)))
     pictures.pair(path, (load(a.path), load(b.path)), (a.class_name, b.class_name), rows)
 
 

@@ -23,4 +23,5 @@ if ! (build >"$log" 2>&1); then
   echo "quickstart: the build failed; its output is in $log" >&2
   exit 1
 fi
+export DSL_LIBRARY="$root/build/release/lib/libdsl.so.1"
 exec "$PYTHON" "$root/examples/quickstart.py" "$@"

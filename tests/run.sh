@@ -99,6 +99,7 @@ for suite in "${suites[@]}"; do
   [ -n "${COUNTERS[$suite]:-}" ] || { echo "run.sh: no suite \"$suite\"; there are: ${!COUNTERS[*]}" >&2; exit 2; }
 done
 dsl_setup build pictures test || exit 1
+export DSL_LIBRARY="$PWD/build/release/lib/libdsl.so.1"
 mkdir -p "$LOGS"
 for suite in "${suites[@]}"; do
   run "$suite" "${COUNTERS[$suite]}"

@@ -10,6 +10,8 @@ import types
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+PYTHON = os.environ.get("PYTHON", "/usr/bin/python3")
+os.environ.setdefault("DSL_LIBRARY", str(ROOT / "build" / "release" / "lib" / "libdsl.so.1"))
 sys.path[:0] = [str(ROOT / "examples"), str(ROOT / "bindings" / "python")]
 
 

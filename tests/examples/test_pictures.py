@@ -50,7 +50,7 @@ def test_heatmaps_are_drawn_with_any_mask(mask, tmp_path):
 @pytest.mark.parametrize("scale", [0, 1e-4])
 def test_a_pair_is_drawn_also_when_its_maps_are_zero(scale, tmp_path):
     maps = (scale * RNG.normal(size=(24, 32)), scale * RNG.normal(size=(30, 20)))
-    pictures.pair(tmp_path / "p.png", (picture(), picture(30, 20)), ("a", "b"), [("whole", 0.4, 0.1, maps), ("learner 1", 0.2, 0.1, maps)])
+    pictures.pair(tmp_path / "p.png", (picture(), picture(30, 20)), ("a", "b"), [("whole", 0.4, (0.1, 0.2), maps), ("learner 1", 0.2, (0.0, 0.1), maps)])
     check(tmp_path / "p.png")
 
 

@@ -8,10 +8,9 @@ import subprocess
 import time
 
 import pytest
-from conftest import ROOT, run
+from conftest import PYTHON, ROOT, run
 from PIL import Image
 
-PYTHON = os.environ.get("PYTHON", "/usr/bin/python3")
 QUICKSTART = [PYTHON, ROOT / "examples" / "quickstart.py"]
 SMALL = ["--steps", 12, "--input-size", 32, "--batch-size", 24, "--threads", 2]
 
@@ -60,7 +59,8 @@ def test_a_folder_without_splits_gets_a_test_split(trained, tmp_path):
         (["nowhere.csv"], "No such file"),
         (["--phantoms", 3], "got 3 images, want at least 24"),
         (["--learners", "many"], 'got "many", want "dynamic" or a number'),
-        (["--learners", -1], "learners"),
+        (["--learners=-1"], 'got "-1", want "dynamic" or a number'),
+        (["--phantoms", 24, "--input-size", 4], "input_size: got 4"),
     ],
 )
 def test_errors_are_one_clear_line(arguments, says, tmp_path):
