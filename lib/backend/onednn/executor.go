@@ -19,6 +19,7 @@ type executor struct {
 	engine   *C.dsl_engine
 	jobs     chan job
 	close    sync.Once
+	quit     chan struct{}
 	ended    chan struct{}
 }
 
@@ -33,7 +34,7 @@ func (Backend) NewExecutor(o backend.Options) (backend.Executor, error) {
 	if o.Threads < 0 {
 		return nil, errs.New(errs.Invalid, "onednn: got %d threads, want 0 for all or a positive number", o.Threads)
 	}
-	e := &executor{winograd: o.Winograd, jobs: make(chan job), ended: make(chan struct{})}
+	e := &executor{winograd: o.Winograd, jobs: make(chan job), quit: make(chan struct{}), ended: make(chan struct{})}
 	started := make(chan error)
 	go e.loop(C.int(o.Threads), started)
 	if err := <-started; err != nil {
@@ -51,10 +52,15 @@ func (e *executor) loop(threads C.int, started chan<- error) {
 	if err != nil {
 		return
 	}
-	for j := range e.jobs {
-		j.done <- safely(j.do)
+	defer C.dsl_engine_free(e.engine)
+	for {
+		select {
+		case j := <-e.jobs:
+			j.done <- safely(j.do)
+		case <-e.quit:
+			return
+		}
 	}
-	C.dsl_engine_free(e.engine)
 }
 
 func safely(do func() error) (err error) {
@@ -62,19 +68,20 @@ func safely(do func() error) (err error) {
 	return do()
 }
 
-// run does a job on the thread and waits for it.
-func (e *executor) run(do func() error) error {
-	done := make(chan error, 1)
-	e.jobs <- job{do, done}
-	return <-done
+// start hands a job to the thread. Who calls it waits on j.done.
+func (e *executor) start(j job) error {
+	select {
+	case e.jobs <- j:
+		return nil
+	case <-e.quit:
+		return errs.New(errs.Invalid, "onednn: the executor is closed")
+	}
 }
 
 // Close ends the thread.
 func (e *executor) Close() error {
-	e.close.Do(func() {
-		close(e.jobs)
-		<-e.ended
-	})
+	e.close.Do(func() { close(e.quit) })
+	<-e.ended
 	return nil
 }
 
@@ -85,7 +92,12 @@ func (e *executor) Compile(p *plan.Plan, s backend.Store) (backend.Program, erro
 		return nil, errs.New(errs.Invalid, "onednn: the store belongs to another backend")
 	}
 	prog := newProgram(e, p, st)
-	if err := e.run(prog.compile); err != nil {
+	j := job{prog.compile, make(chan error, 1)}
+	err := e.start(j)
+	if err == nil {
+		err = <-j.done
+	}
+	if err != nil {
 		prog.Close()
 		return nil, err
 	}

@@ -29,13 +29,19 @@ struct conv_plan {
     memory::dims pad() const { return {c->pad, c->pad}; }
 };
 
-int dsl_lanes(void) {
-    static const int lanes = [] {
-        const unsigned core = dnnl_cpu_isa_avx512_core;
-        return ((unsigned)dnnl_get_effective_cpu_isa() & core) == core ? 16 : 8;
+// What oneDNN may use decides for our kernels too, as both read the same blocks.
+const dsl_isa &current_isa() {
+    static const dsl_isa isa = [] {
+        const unsigned have = (unsigned)dnnl_get_effective_cpu_isa();
+        const unsigned avx512 = dnnl_cpu_isa_avx512_core, avx2 = dnnl_cpu_isa_avx2;
+        if ((have & avx512) == avx512) return dsl_isa{"avx512", 16, dsl_kernels_avx512};
+        if ((have & avx2) == avx2) return dsl_isa{"avx2", 8, dsl_kernels_avx2};
+        return dsl_isa{"base", 8, dsl_kernels_base};
     }();
-    return lanes;
+    return isa;
 }
+
+int dsl_lanes(void) { return current_isa().lanes; }
 
 static desc activation(int n, int c, int h, int w, bool blocked) {
     typedef memory::format_tag tag;

@@ -39,6 +39,14 @@ struct dsl_program {
     void push(int section, dsl_op op) { sections[section].push_back(std::move(op)); }
 };
 
+// An instruction set and the kernels for it.
+struct dsl_isa {
+    const char *name;
+    int lanes;
+    const dsl_kernel_fn *kernels;
+};
+
+const dsl_isa &current_isa();
 void run_primitive(dsl_program *p, dsl_op &op);
 void run_gemm(dsl_op &op);
 void place_scratchpads(dsl_program *p);

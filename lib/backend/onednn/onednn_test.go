@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"os"
+	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
@@ -19,6 +20,32 @@ import (
 )
 
 func TestConformance(t *testing.T) { backendtest.Run(t, Backend{}) }
+
+// The kernels for lesser processors are tested in processes of their own, because oneDNN reads its limit once.
+func TestKernelsForLesserProcessorsConform(t *testing.T) {
+	if os.Getenv("ONEDNN_MAX_CPU_ISA") != "" {
+		t.Skip("skipped: this is the process with a limit")
+	}
+	for isa, kernels := range map[string]string{"AVX2": "own:avx2", "SSE41": "own:base"} {
+		t.Run(isa, func(t *testing.T) {
+			cmd := exec.Command(os.Args[0], "-test.v", "-test.run",
+				"^Test(KernelNames|Conformance)/(network|BatchNorm|Pool|MaxPool|GatedPool|elementwise|Linear|Adam|Norm|Drop|Scale)")
+			cmd.Env = append(os.Environ(), "ONEDNN_MAX_CPU_ISA="+isa, "WANT_KERNELS="+kernels)
+			out, err := cmd.CombinedOutput()
+			if passed := strings.Count(string(out), "--- PASS: TestConformance/"); err != nil || passed < 100 {
+				t.Errorf("%d cases passed, want 100 or more: %v\n%s", passed, err, out)
+			}
+		})
+	}
+}
+
+func TestKernelNamesSayTheInstructionSet(t *testing.T) {
+	want, limited := os.LookupEnv("WANT_KERNELS")
+	prog, _ := compile(t, Backend{}, backend.Options{Threads: 1}, convNet(1, 8, 16, true))
+	if k := prog.Kernels()[3]; !strings.HasPrefix(k, "Adam own:") || limited && k != "Adam "+want {
+		t.Errorf("got %q, want Adam %s", k, want)
+	}
+}
 
 func must(t *testing.T, err error) {
 	t.Helper()
@@ -245,6 +272,15 @@ func TestTooLargeProgramsAndBadOptionsAreErrors(t *testing.T) {
 	must(t, prog.Close())
 	if err := prog.Forward(context.Background(), args); errs.KindOf(err) != errs.Invalid {
 		t.Errorf("Forward of a closed program: got %v, want an Invalid error", err)
+	}
+	b := Backend{}
+	e, err := b.NewExecutor(backend.Options{Threads: 1})
+	must(t, err)
+	must(t, e.Close())
+	s, err := b.NewStore(nil)
+	must(t, err)
+	if _, err := e.Compile(&plan.Plan{}, s); errs.KindOf(err) != errs.Invalid {
+		t.Errorf("Compile on a closed executor: got %v, want an Invalid error", err)
 	}
 	if k := prog.Kernels(); k != nil {
 		t.Errorf("Kernels of a closed program: got %v, want none", k)

@@ -75,17 +75,6 @@ void dsl_engine_free(dsl_engine *e) {
     omp_pause_resource_all(omp_pause_hard); // ends the team's threads
 }
 
-static const dsl_kernel_fn *kernel_table(void) {
-    switch (dsl_lanes()) {
-    case 16: return dsl_kernels_avx512;
-    default: break;
-    }
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return dsl_kernels_avx2;
-#endif
-    return dsl_kernels_base;
-}
-
 void *dsl_program::buffer(size_t bytes) {
     void *p = dsl_alloc(bytes);
     if (!p) throw std::bad_alloc();
@@ -113,10 +102,8 @@ int dsl_program_kernel(dsl_program *p, int section, int step, const dsl_kernel *
         dsl_op op = {};
         op.type = dsl_op::KERNEL, op.step = step, op.kernel = *k;
         p->push(section, std::move(op));
-        static const char *const isa[] = {"base", "avx2", "avx512"};
-        const dsl_kernel_fn *t = kernel_table();
         std::string &name = p->names[(size_t)step];
-        if (name.empty()) name = std::string("own:") + isa[t == dsl_kernels_avx512 ? 2 : t == dsl_kernels_avx2];
+        if (name.empty()) name = std::string("own:") + current_isa().name;
     });
 }
 
@@ -161,7 +148,7 @@ int dsl_program_run(dsl_program *p, int from, int to, const dsl_args *a) {
     bool cancelled = false;
     int status = guard("onednn: run", [&] {
         using clock = std::chrono::steady_clock;
-        const dsl_kernel_fn *table = kernel_table();
+        const dsl_kernel_fn *table = current_isa().kernels;
         for (int s = from; s <= to; s++) {
             for (dsl_op &op : p->sections[s]) {
                 // Once the first update has run, all of them do.

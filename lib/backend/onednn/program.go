@@ -121,7 +121,9 @@ func (p *program) run(ctx context.Context, a *ir.Args, j job) error {
 	}
 	p.setArgs(a)
 	atomic.StoreInt32(p.cancel, 0)
-	p.ex.jobs <- j
+	if err := p.ex.start(j); err != nil {
+		return err
+	}
 	select {
 	case err := <-j.done:
 		return err
