@@ -8,7 +8,8 @@
 package onednn
 
 // #cgo CXXFLAGS: -std=c++17 -O3 -fopenmp -fvisibility=hidden -Wall -Wextra -Wno-psabi
-// #cgo LDFLAGS: -ldnnl -lgomp
+// #cgo LDFLAGS: -lgomp -ldl
+// #include "loader.h"
 // #include "program.h"
 import "C"
 
@@ -47,6 +48,14 @@ func padded(c int64) int64 {
 		return c
 	}
 	return (c + lanes - 1) / lanes * lanes
+}
+
+// loaded says why there is no oneDNN, if so.
+func loaded() error {
+	if why := C.dsl_onednn_problem(); why != nil {
+		return errs.New(errs.Device, "%s", C.GoString(why))
+	}
+	return nil
 }
 
 // alloc is memory outside the Go heap. It is not cleared.

@@ -1,0 +1,16 @@
+// Says whether oneDNN could be loaded.
+#ifndef DSL_ONEDNN_LOADER_H
+#define DSL_ONEDNN_LOADER_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// NULL, or why there is no oneDNN.
+const char *dsl_onednn_problem(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
