@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs every test of libdsl, or the named suites only, and prints "N passed, N failed" as its last line:
 #
-#     tests/run.sh [format|generated|vet|go|race|build|ctest|python|examples ...]
+#     tests/run.sh [format|generated|vet|go|race|build|ctest|python|parity|examples ...]
 #
 # Installs what is missing first. Each suite's output goes to out/tests/SUITE.log; what failed or was skipped is shown.
 set -uo pipefail
@@ -37,6 +37,8 @@ suite_race() { CGO_ENABLED=1 go test -race -v "${RACE_PACKAGES[@]}"; }
 suite_build() { cmake --preset release && cmake --build --preset release --parallel; }
 suite_ctest() { ctest --preset release; }
 suite_python() { "$PYTHON" -m pytest -q -rs bindings/python/tests; }
+# The network against float64 PyTorch, tensor by tensor.
+suite_parity() { "$PYTHON" tests/parity/parity.py; }
 suite_examples() { "$PYTHON" -m pytest -q -rs tests/examples; }
 
 # ---- counting: "passed failed skipped" from a log ----
@@ -92,9 +94,9 @@ run() {
   fi
 }
 
-declare -A COUNTERS=([format]=one [generated]=one [vet]=one [go]=go [race]=go [build]=one [ctest]=ctest [python]=pytest [examples]=pytest)
+declare -A COUNTERS=([format]=one [generated]=one [vet]=one [go]=go [race]=go [build]=one [ctest]=ctest [python]=pytest [parity]=one [examples]=pytest)
 suites=("$@")
-[ $# != 0 ] || suites=(format generated vet go race build ctest python examples)
+[ $# != 0 ] || suites=(format generated vet go race build ctest python parity examples)
 for suite in "${suites[@]}"; do
   [ -n "${COUNTERS[$suite]:-}" ] || { echo "run.sh: no suite \"$suite\"; there are: ${!COUNTERS[*]}" >&2; exit 2; }
 done
