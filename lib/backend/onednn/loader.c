@@ -78,6 +78,8 @@ __attribute__((constructor)) static void load(void) {
         flags |= RTLD_DEEPBIND; // the program has a oneDNN: ours must find itself first
     }
 #endif
+    // Debian's libdnnl needs this one, and would not search the folder that libdsl searches; it takes what is loaded already.
+    (void)dlopen("libOpenCL.so.1", RTLD_LAZY | RTLD_LOCAL);
     void *library = dlopen(SONAME, flags);
     if (library == NULL) {
         snprintf(problem, sizeof problem, "onednn: cannot load " SONAME ": %s", dlerror());

@@ -7,7 +7,7 @@ extern "C" {
 #endif
 
 // NULL, or why there is no oneDNN.
-const char *dsl_onednn_problem(void);
+__attribute__((visibility("hidden"))) const char *dsl_onednn_problem(void);
 
 #ifdef __cplusplus
 }
