@@ -31,8 +31,7 @@ import scores  # noqa: E402
 
 SHOWN = 6  # queries, neighbours of each, and heatmaps
 MOST_MAPPED = 2000  # points of the 2-D map: t-SNE's time grows faster than their number
-EPOCHS = 40
-PHANTOM_EPOCHS = 30
+EPOCHS = 30  # those of the scratch profile
 REHEARSAL_STEPS = 8
 # What a training takes beside its steps (validation, clustering), as a share of them; measured on the phantoms.
 OVERHEAD = 0.25
@@ -49,7 +48,7 @@ def parse(arguments):
     parser.add_argument("--input-size", type=int, default=64, help="pixels of a side that the network looks at; more shows finer heatmaps and takes longer")
     parser.add_argument("--batch-size", type=int, default=0, help="images of a step; default: 128, fewer for small data sets")
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--steps", type=int, default=0, help=f"optimiser steps of the training; default: {EPOCHS} passes over the training images, {PHANTOM_EPOCHS} over phantoms")
+    length.add_argument("--steps", type=int, default=0, help=f"optimiser steps of the training; default: {EPOCHS} passes over the training images")
     length.add_argument("--minutes", type=float, default=0, help="as many steps as take about so long")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all")
     parser.add_argument("--phantoms", type=int, default=1200, metavar="N", help="how many phantoms to draw")
@@ -133,8 +132,7 @@ def train(manifest, items, options):
     chosen = settings(options, train_images)
     print(f"timing {REHEARSAL_STEPS} steps")
     step_s = rehearse(manifest, **chosen) * (1 + OVERHEAD)
-    epochs = EPOCHS if options.source else PHANTOM_EPOCHS
-    steps = options.steps or epochs * max(1, train_images // chosen["batch_size"])
+    steps = options.steps or EPOCHS * max(1, train_images // chosen["batch_size"])
     if options.minutes:
         steps = max(REHEARSAL_STEPS, round(60 * options.minutes / step_s))
     print(f"training {steps} steps of {chosen['batch_size']} images takes about {steps * step_s / 60:.1f} minutes and "

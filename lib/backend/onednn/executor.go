@@ -34,6 +34,9 @@ func (Backend) NewExecutor(o backend.Options) (backend.Executor, error) {
 	if o.Threads < 0 {
 		return nil, errs.New(errs.Invalid, "onednn: got %d threads, want 0 for all or a positive number", o.Threads)
 	}
+	if err := loaded(); err != nil {
+		return nil, err
+	}
 	e := &executor{winograd: o.Winograd, jobs: make(chan job), quit: make(chan struct{}), ended: make(chan struct{})}
 	started := make(chan error)
 	go e.loop(C.int(o.Threads), started)

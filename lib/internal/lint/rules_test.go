@@ -52,7 +52,7 @@ var packages = map[string]rule{
 // testOnly lists what the tests of a package may import beside its rule.
 var testOnly = map[string][]string{
 	"backend/goref":  {"backend/backendtest"},
-	"backend/onednn": {"backend/backendtest"},
+	"backend/onednn": {"backend/backendtest", "backend/goref"},
 	"backend/cuda":   {"backend/backendtest"},
 }
 
