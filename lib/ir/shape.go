@@ -85,7 +85,7 @@ func infer(kind Kind, a *Attrs, in []Shape) []Shape {
 	case ScaleWeights, ScaleWeightsGrad, ShiftBias, ShiftBiasGrad:
 		return inferFold(kind, in)
 	case BatchNorm, BatchNormGrad, UpdateRunning:
-		return inferNorm(kind, a, in)
+		return inferNorm(kind, in)
 	case ReLU, Sigmoid, Dropout:
 		return []Shape{in[0]}
 	case ReLUGrad, SigmoidGrad, Add:
@@ -107,22 +107,36 @@ func infer(kind Kind, a *Attrs, in []Shape) []Shape {
 	return inferPool(kind, a, in)
 }
 
+// window is the shape of what a convolution or pooling with k channels makes of x; nil when the window does not fit.
+func window(x Shape, a *Attrs, height, width, k int) Shape {
+	if a.Stride < 1 || a.Pad < 0 || height < 1 || width < 1 {
+		return nil
+	}
+	y := Shape{x[0], ConvOut(x[1], height, a.Stride, a.Pad), ConvOut(x[2], width, a.Stride, a.Pad), k}
+	if y.Count() == 0 {
+		return nil
+	}
+	return y
+}
+
 func inferConv(kind Kind, a *Attrs, in []Shape) []Shape {
 	switch kind {
 	case ConvGradData: // w, dy
-		if in[0][0] != in[1][3] || in[0][3] != a.In[3] {
+		w, dy, x := in[0], in[1], Shape(a.In[:])
+		if x[3] != w[3] || !dy.Equal(window(x, a, w[1], w[2], w[0])) {
 			return nil
 		}
-		return []Shape{a.In[:]}
+		return []Shape{x}
 	case ConvGradWeights: // x, dy
-		if in[0][0] != in[1][0] {
+		x, dy := in[0], in[1]
+		if !dy.Equal(window(x, a, a.Kernel, a.Kernel, dy[3])) {
 			return nil
 		}
-		return []Shape{{in[1][3], a.Kernel, a.Kernel, in[0][3]}, {in[1][3]}}
+		return []Shape{{dy[3], a.Kernel, a.Kernel, x[3]}, {dy[3]}}
 	}
 	x, w := in[0], in[1]
-	y := Shape{x[0], ConvOut(x[1], w[1], a.Stride, a.Pad), ConvOut(x[2], w[2], a.Stride, a.Pad), w[0]}
-	if x[3] != w[3] || y.Count() == 0 || a.Bias && !in[2].Equal(Shape{w[0]}) || a.Residual && !in[len(in)-1].Equal(y) {
+	y := window(x, a, w[1], w[2], w[0])
+	if y == nil || x[3] != w[3] || a.Bias && !in[2].Equal(Shape{w[0]}) || a.Residual && !in[len(in)-1].Equal(y) {
 		return nil
 	}
 	return []Shape{y}
@@ -139,20 +153,23 @@ func inferFold(kind Kind, in []Shape) []Shape {
 	case ScaleWeights:
 		return []Shape{in[0]}
 	case ScaleWeightsGrad:
+		if !in[3].Equal(in[0]) {
+			return nil
+		}
 		return []Shape{in[0], {k}}
 	}
 	return []Shape{{k}}
 }
 
-func inferNorm(kind Kind, a *Attrs, in []Shape) []Shape {
-	if kind == UpdateRunning {
-		return []Shape{}
-	}
-	c := in[0][3]
+func inferNorm(kind Kind, in []Shape) []Shape {
+	c := in[0][len(in[0])-1]
 	for _, s := range in[1:] {
 		if s[len(s)-1] != c || len(s) == 4 && !s.Equal(in[0]) {
 			return nil
 		}
+	}
+	if kind == UpdateRunning {
+		return []Shape{}
 	}
 	return []Shape{in[0], {c}, {c}}
 }
@@ -161,21 +178,31 @@ func inferPool(kind Kind, a *Attrs, in []Shape) []Shape {
 	x := in[0]
 	switch kind {
 	case MaxPool:
-		y := Shape{x[0], ConvOut(x[1], a.Kernel, a.Stride, a.Pad), ConvOut(x[2], a.Kernel, a.Stride, a.Pad), x[3]}
-		if y.Count() == 0 {
+		y := window(x, a, a.Kernel, a.Kernel, x[3])
+		if y == nil {
 			return nil
 		}
 		return []Shape{y, y}
+	case MaxPoolGrad: // tap, dy
+		to := Shape(a.In[:])
+		if y := window(to, a, a.Kernel, a.Kernel, to[3]); !in[0].Equal(y) || !in[1].Equal(y) {
+			return nil
+		}
+		return []Shape{to}
 	case Pool:
 		return []Shape{{x[0], x[3]}}
-	case MaxPoolGrad, PoolGrad:
+	case PoolGrad: // dv
+		if !x.Equal(Shape{a.In[0], a.In[3]}) {
+			return nil
+		}
 		return []Shape{a.In[:]}
-	case GatedPool, GatedPoolGrad:
-		if g := in[1]; !g.Equal(Shape{x[0], x[1], x[2], 1}) {
+	case GatedPool, GatedPoolGrad: // x, gate, (dv)
+		v := Shape{x[0], x[3]}
+		if !in[1].Equal(Shape{x[0], x[1], x[2], 1}) || kind == GatedPoolGrad && !in[2].Equal(v) {
 			return nil
 		}
 		if kind == GatedPool {
-			return []Shape{{x[0], x[3]}}
+			return []Shape{v}
 		}
 		return []Shape{x, in[1]}
 	}
