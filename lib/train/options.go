@@ -83,8 +83,8 @@ func (o *Options) Fill() error {
 
 // profiles hold what differs between the two; method.md of the paper's setting and a search on HAM10000 are the sources, see RATIONALE.
 var profiles = map[string]Options{
-	Scratch: {Epochs: 30, BatchSize: 128, ImagesPerClass: 16, WarmupShare: 0.5, WarmupRate: 1e-3, LearningRate: 1e-4, WeightDecay: 1e-4,
-		FinetuneShare: 1.0 / 6, RateDecay: true, ReclusterEvery: 1, Patience: 3},
+	Scratch: {Epochs: 32, BatchSize: 128, ImagesPerClass: 16, WarmupShare: 0.4, WarmupRate: 1e-3, LearningRate: 1e-4, WeightDecay: 1e-4,
+		FinetuneShare: 1.0 / 6, RateDecay: true, ReclusterEvery: 1, Patience: 2},
 	Paper: {Epochs: 300, BatchSize: 32, ImagesPerClass: 8, LearningRate: 1e-5, WarmupRate: 1e-3, WeightDecay: 1e-4,
 		FinetuneShare: 1.0 / 6, ReclusterEvery: 2, Patience: 10},
 }
