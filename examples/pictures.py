@@ -196,7 +196,7 @@ def training(path, losses, validations, growths, stages):
             axes.axvline(step, color="0.75", linewidth=0.8, zorder=0)
     below.set(xlabel="optimiser steps", ylabel="score on validation images")
     if validations:
-        below.legend(loc="upper left", frameon=False, fontsize=9)
+        below.legend(loc="best", frameon=False, fontsize=9)
     figure.suptitle("Training" + ("" if growths else " (no growth)"), fontsize=11)
     save(figure, path)
 
@@ -210,6 +210,6 @@ def draw_losses(axes, losses, starts):
     axes.plot(steps, values, color=BLUE, alpha=0.25, linewidth=0.8, marker="." if len(steps) < 100 else None)
     for part in np.split(np.arange(len(steps)), np.searchsorted(steps, starts)):
         if len(part):
-            axes.plot(steps[part], smooth(values[part], max(1, len(steps) // 40)), color=BLUE, linewidth=1.6)
+            axes.plot(steps[part], smooth(values[part], max(5, len(steps) // 40)), color=BLUE, linewidth=1.6)
     axes.legend(handles=[Line2D([], [], color=BLUE, alpha=0.3), Line2D([], [], color=BLUE)], labels=["loss of a step", "running mean"],
                 frameon=False, fontsize=9, loc="upper right")  # fmt: skip
