@@ -160,3 +160,19 @@ func TestBadOptionsAndDataAreRefusedBeforeTraining(t *testing.T) {
 		}
 	}
 }
+
+func TestAWarmupGoesOnAfterItsProgramGaveWayToAnother(t *testing.T) {
+	tr := open(t, stripes(t, 3, 24, 12), tiny(10)) // 4 steps of warm-up, 3 an epoch
+	tr.tell = newTeller(func(p *Progress) bool {
+		if p.Event == EventValidated {
+			tr.runner.Forget() // as validation does where the programs do not fit beside each other
+		}
+		return true
+	})
+	if err := tr.warmupEpochs(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if tr.done != tr.sched.warmup || tr.epoch != 2 {
+		t.Fatalf("got %d steps in %d epochs, want %d in 2", tr.done, tr.epoch, tr.sched.warmup)
+	}
+}

@@ -49,10 +49,6 @@ func (t *Trainer) headOf(w model.Weights, head model.Arch) error {
 }
 
 func (t *Trainer) warmupEpochs(ctx context.Context) error {
-	prog, err := t.program()
-	if err != nil {
-		return err
-	}
 	for i := range t.rows {
 		t.rows[i] = 1
 	}
@@ -70,21 +66,33 @@ func (t *Trainer) warmupEpochs(ctx context.Context) error {
 		t.epoch++
 		n := min(int64(per), t.sched.left(t.done))
 		t.data.begin(n, func() (int, []int) { return 0, all.next() })
-		for range n {
-			b, err := t.data.next(ctx)
-			if err != nil {
-				return err
-			}
-			value, err := t.step(ctx, prog, b, g)
-			t.data.release(b)
-			if err != nil {
-				return err
-			}
-			if err := t.tell.step(t, Warmup, 0, value); err != nil {
-				return err
-			}
+		if err := t.warmupEpoch(ctx, n, g); err != nil {
+			return err
 		}
 		if err := t.validate(ctx, Warmup); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// warmupEpoch trains on n batches. The program is asked for anew in each epoch: where memory is short, validation takes its place.
+func (t *Trainer) warmupEpoch(ctx context.Context, n int64, g gradient) error {
+	prog, err := t.program()
+	if err != nil {
+		return err
+	}
+	for range n {
+		b, err := t.data.next(ctx)
+		if err != nil {
+			return err
+		}
+		value, err := t.step(ctx, prog, b, g)
+		t.data.release(b)
+		if err != nil {
+			return err
+		}
+		if err := t.tell.step(t, Warmup, 0, value); err != nil {
 			return err
 		}
 	}
