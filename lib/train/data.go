@@ -55,9 +55,11 @@ func openData(ctx context.Context, d *dataset.Dataset, o *Options) (*data, error
 	for _, s := range []struct {
 		name    string
 		indices []int
-	}{{"train", v.train}, {"val", v.val}} {
-		if n := classCount(d, s.indices); n < 2 {
-			return nil, errs.New(errs.Invalid, "train: split %q: got %d images of %d classes, want two classes or more", s.name, len(s.indices), n)
+		each    int // images that a class needs: a positive pair in training
+	}{{"train", v.train, 2}, {"val", v.val, 1}} {
+		if n := classCount(d, s.indices, s.each); n < 2 {
+			return nil, errs.New(errs.Invalid, "train: split %q: got %d images, %d classes with %d or more, want two such classes or more",
+				s.name, len(s.indices), n, s.each)
 		}
 	}
 	if o.BatchSize%o.ImagesPerClass != 0 {
@@ -77,12 +79,15 @@ func openData(ctx context.Context, d *dataset.Dataset, o *Options) (*data, error
 	return v, nil
 }
 
-func classCount(d *dataset.Dataset, indices []int) int {
-	seen := map[int64]bool{}
+// classCount is the number of classes that have at least each of the images.
+func classCount(d *dataset.Dataset, indices []int, each int) (n int) {
+	count := map[int64]int{}
 	for _, l := range d.Labels(indices) {
-		seen[l] = true
+		if count[l]++; count[l] == each {
+			n++
+		}
 	}
-	return len(seen)
+	return n
 }
 
 func (v *data) close() { v.loader.Close() }

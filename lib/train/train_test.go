@@ -138,20 +138,24 @@ func TestTwoRunsAreEqual(t *testing.T) {
 func TestBadOptionsAndDataAreRefusedBeforeTraining(t *testing.T) {
 	d := stripes(t, 3, 24, 12)
 	one := stripes(t, 1, 24, 12)
+	lone := stripes(t, 1, 24, 12) // one image of a second class in each split
+	lone.Samples[3].Label, lone.Samples[30].Label = 1, 1
+	lone.ClassNames = append(lone.ClassNames, "second")
 	for name, c := range map[string]struct {
 		d      *dataset.Dataset
 		change func(o *Options)
 	}{
-		"an unknown profile":          {d, func(o *Options) { o.Profile = "fast" }},
-		"an unknown backbone":         {d, func(o *Options) { o.Arch.Backbone = "vgg" }},
-		"a negative rate":             {d, func(o *Options) { o.LearningRate = -1 }},
-		"a rate that is not a number": {d, func(o *Options) { o.LearningRate = math.NaN() }},
-		"a batch of odd parts":        {d, func(o *Options) { o.BatchSize = 9 }},
-		"too many learners":           {d, func(o *Options) { o.Learners = 20 }},
-		"an unknown cluster space":    {d, func(o *Options) { o.ClusterSpace = "pixels" }},
-		"fixed learners from nothing": {d, func(o *Options) { o.Learners, o.Profile = 2, Paper }},
-		"one class only":              {one, func(o *Options) {}},
-		"no validation split":         {stripes(t, 3, 24, 0), func(o *Options) {}},
+		"an unknown profile":                     {d, func(o *Options) { o.Profile = "fast" }},
+		"an unknown backbone":                    {d, func(o *Options) { o.Arch.Backbone = "vgg" }},
+		"a negative rate":                        {d, func(o *Options) { o.LearningRate = -1 }},
+		"a rate that is not a number":            {d, func(o *Options) { o.LearningRate = math.NaN() }},
+		"a batch of odd parts":                   {d, func(o *Options) { o.BatchSize = 9 }},
+		"too many learners":                      {d, func(o *Options) { o.Learners = 20 }},
+		"an unknown cluster space":               {d, func(o *Options) { o.ClusterSpace = "pixels" }},
+		"fixed learners from nothing":            {d, func(o *Options) { o.Learners, o.Profile = 2, Paper }},
+		"one class only":                         {one, func(o *Options) {}},
+		"a second class with one training image": {lone, func(o *Options) {}},
+		"no validation split":                    {stripes(t, 3, 24, 0), func(o *Options) {}},
 	} {
 		o := tiny(4)
 		c.change(&o)
