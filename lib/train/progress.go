@@ -42,9 +42,10 @@ type Progress struct {
 
 // teller makes the messages. The message is reused: a listener copies what it keeps.
 type teller struct {
-	tell  func(*Progress) bool
-	p     Progress
-	begun time.Time
+	tell    func(*Progress) bool
+	p       Progress
+	begun   time.Time
+	stopped bool // the listener said false, to whichever message
 }
 
 func newTeller(tell func(*Progress) bool) *teller {
@@ -63,9 +64,9 @@ func (w *teller) send(t *Trainer, e Event, s Stage, message string) error {
 	if t != nil {
 		p.Epoch, p.Step, p.NumSteps, p.NumLearners, p.LearningRate = t.epoch, t.done, t.sched.total, t.set.NumLearners(), t.args.LR
 	}
-	ok := w.tell(p)
+	w.stopped = !w.tell(p) || w.stopped
 	p.Sizes, p.Scores, p.Best = nil, nil, false
-	if !ok {
+	if w.stopped {
 		return errs.New(errs.Cancelled, "train: cancelled")
 	}
 	return nil
@@ -81,7 +82,7 @@ func (w *teller) validated(t *Trainer, s Stage, v Validation, best bool) error {
 	return w.send(t, EventValidated, s, "")
 }
 
-// Notes cannot cancel: the next step does.
+// Notes and growths return nothing: a false there cancels at the next step.
 
 func (w *teller) preparing(message string) { w.send(nil, EventNote, Prepare, message) }
 

@@ -114,6 +114,20 @@ func TestACancelledTrainingLeavesAModel(t *testing.T) {
 	}
 }
 
+func TestOneFalseToAnyMessageCancels(t *testing.T) {
+	for _, at := range []Event{EventNote, EventStep, EventValidated} {
+		said := false
+		res, err := Run(context.Background(), onednn.Backend{}, stripes(t, 3, 24, 12), tiny(8), func(p *Progress) bool {
+			no := p.Event == at && !said
+			said = said || no
+			return !no
+		}, nil)
+		if errs.KindOf(err) != errs.Cancelled || res == nil || res.Steps == 8 {
+			t.Errorf("false to event %d: got %+v, %v", at, res, err)
+		}
+	}
+}
+
 func TestTwoRunsAreEqual(t *testing.T) {
 	var first model.Weights
 	for i, workers := range []int{1, 3} {
