@@ -128,6 +128,25 @@ func TestOneFalseToAnyMessageCancels(t *testing.T) {
 	}
 }
 
+func TestABestModelIsKeptWhenItsMessageCancels(t *testing.T) {
+	var saved, told Validation
+	res, err := Run(context.Background(), onednn.Backend{}, stripes(t, 3, 24, 12), tiny(12), func(p *Progress) bool {
+		if p.Event == EventValidated && p.Best {
+			told = Validation{NMI: p.NMI, Step: p.Step}
+			return false
+		}
+		return true
+	}, func(best bool, _ *model.Model, v Validation) error {
+		if best {
+			saved = v
+		}
+		return nil
+	})
+	if errs.KindOf(err) != errs.Cancelled || told.Step == 0 || saved.Step != told.Step || saved.NMI != told.NMI || res.BestScore != saved {
+		t.Fatalf("told of %+v, saved %+v, result %+v, %v", told, saved, res, err)
+	}
+}
+
 func TestTwoRunsAreEqual(t *testing.T) {
 	var first model.Weights
 	for i, workers := range []int{1, 3} {

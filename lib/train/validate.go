@@ -50,10 +50,14 @@ func (t *Trainer) validate(ctx context.Context, stage Stage) error {
 	if stage == Learn {
 		t.growth.observe(v.NMI)
 	}
-	if err := t.tell.validated(t, stage, v, better); err != nil || stage == Warmup {
+	told := t.tell.validated(t, stage, v, better)
+	if stage == Warmup {
+		return told
+	}
+	if err := t.keep(v, better); err != nil { // also when the listener cancelled: it was told of this model
 		return err
 	}
-	return t.keep(v, better)
+	return told
 }
 
 // keep hands the network to onSave, and remembers it when it is the best so far.
