@@ -55,7 +55,9 @@ func (f *Files) card(v Validation) modelfile.Card {
 		name  string
 		value float64
 	}{{"val/nmi", v.NMI}, {"val/recall_at_1", v.RecallAt1}, {"val/macro_recall_at_1", v.MacroRecallAt1}, {"train/steps", float64(v.Step)}} {
-		c.Scores = append(c.Scores, modelfile.Score{Name: s.name, Values: []float64{s.value}})
+		if !math.IsNaN(s.value) {
+			c.Scores = append(c.Scores, modelfile.Score{Name: s.name, Values: []float64{s.value}})
+		}
 	}
 	return c
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"math"
 	"path/filepath"
 	"slices"
@@ -104,13 +105,31 @@ func TestATrainingGoesThroughItsStagesAndWritesTwoModels(t *testing.T) {
 func TestACancelledTrainingLeavesAModel(t *testing.T) {
 	for _, at := range []int64{1, 5} { // in the warm-up, and after it
 		d := stripes(t, 3, 24, 12)
-		res, err := Run(context.Background(), onednn.Backend{}, d, tiny(8), func(p *Progress) bool { return p.Step < at }, nil)
+		path := filepath.Join(t.TempDir(), "m.dsl")
+		files := Files{Path: path, LibraryVersion: "test", Data: d}
+		res, err := Run(context.Background(), onednn.Backend{}, d, tiny(8), func(p *Progress) bool { return p.Step < at }, files.Save)
 		if errs.KindOf(err) != errs.Cancelled {
 			t.Fatalf("cancelled at step %d: got %v", at, err)
 		}
 		if res == nil || res.Last == nil || res.Last.Check() != nil || res.Steps != at {
 			t.Fatalf("cancelled at step %d: got %+v", at, res)
 		}
+		f, err := modelfile.Read(LastPath(path), modelfile.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := f.Card.Scores; len(s) != 1 || s[0].Name != "train/steps" { // nothing was validated since
+			t.Errorf("cancelled at step %d: the card has scores %v", at, s)
+		}
+	}
+}
+
+func TestACancelledRunSaysThatItsModelCouldNotBeWritten(t *testing.T) {
+	full := errs.New(errs.IO, "disk full")
+	res, err := Run(context.Background(), onednn.Backend{}, stripes(t, 3, 24, 12), tiny(8), func(p *Progress) bool { return p.Step < 1 },
+		func(bool, *model.Model, Validation) error { return full })
+	if errs.KindOf(err) != errs.Cancelled || !errors.Is(err, full) || res == nil || res.Last == nil {
+		t.Fatalf("got %+v, %v", res, err)
 	}
 }
 

@@ -90,6 +90,9 @@ func Run(ctx context.Context, be backend.Backend, d *dataset.Dataset, o Options,
 		return nil, err
 	}
 	res, saveErr := t.finish()
+	if err != nil && saveErr != nil {
+		return res, errs.Wrap(errs.Cancelled, saveErr, "train: cancelled, and the model as it was could not be kept")
+	}
 	if err == nil {
 		err = saveErr
 	}

@@ -9,7 +9,8 @@ import (
 	"libdsl/lib/model"
 )
 
-// Validation is what a model scored on the validation split; RecallAt1 is the average over queries, MacroRecallAt1 over classes.
+// Validation is what a model scored on the validation split; RecallAt1 is the average over queries, MacroRecallAt1 over classes. The
+// scores are NaN for a model that was not validated: the last one of a cancelled run.
 type Validation struct {
 	NMI, RecallAt1, MacroRecallAt1 float64
 	Step                           int64
@@ -20,7 +21,7 @@ type Validation struct {
 type best struct {
 	score    Validation
 	model    *model.Model
-	last     Validation
+	last     Validation    // of the embedding network; the zero value before its first
 	fallback model.Weights // an embedding network while a classification network trains
 	onSave   func(best bool, m *model.Model, v Validation) error
 }
@@ -45,7 +46,6 @@ func (t *Trainer) validate(ctx context.Context, stage Stage) error {
 		return err
 	}
 	v := Validation{NMI: r.NMI, RecallAt1: r.SelfExcluded.Micro.RecallAtK[0], MacroRecallAt1: r.SelfExcluded.Macro.RecallAtK[0], Step: t.done, Epoch: t.epoch}
-	t.best.last = v
 	better := stage != Warmup && v.NMI > t.best.score.NMI
 	if stage == Learn {
 		t.growth.observe(v.NMI)
@@ -66,6 +66,7 @@ func (t *Trainer) keep(v Validation, better bool) error {
 	if err != nil {
 		return err
 	}
+	t.best.last = v
 	if better {
 		t.best.score, t.best.model = v, m
 	}
@@ -96,9 +97,18 @@ func (t *Trainer) snapshot() (*model.Model, error) {
 	return &model.Model{Arch: t.o.Arch, InputSize: t.o.InputSize, ClassNames: t.data.classes, Learners: set, Weights: w}, nil
 }
 
-// finish makes the result, also of a cancelled run.
+// lastScore is the validation of the network as it is now.
+func (t *Trainer) lastScore() Validation {
+	if v := t.best.last; v.Epoch > 0 && v.Step == t.done {
+		return v
+	}
+	nan := math.NaN()
+	return Validation{NMI: nan, RecallAt1: nan, MacroRecallAt1: nan, Step: t.done, Epoch: t.epoch}
+}
+
+// finish makes the result, also of a cancelled run. An error of onSave comes with the result.
 func (t *Trainer) finish() (*Result, error) {
-	res := &Result{Best: t.best.model, BestScore: t.best.score, LastScore: t.best.last, Steps: t.done, Growths: t.growth.count}
+	res := &Result{Best: t.best.model, BestScore: t.best.score, LastScore: t.lastScore(), Steps: t.done, Growths: t.growth.count}
 	if t.runner == nil {
 		return res, nil
 	}
@@ -108,16 +118,16 @@ func (t *Trainer) finish() (*Result, error) {
 	}
 	res.Last = m
 	if res.Best == nil {
-		res.Best = m
+		res.Best, res.BestScore = m, res.LastScore
 	}
 	if t.best.onSave != nil {
 		if res.Best == m {
-			if err := t.best.onSave(true, m, t.best.last); err != nil {
-				return nil, err
+			if err := t.best.onSave(true, m, res.LastScore); err != nil {
+				return res, err
 			}
 		}
-		if err := t.best.onSave(false, m, t.best.last); err != nil {
-			return nil, err
+		if err := t.best.onSave(false, m, res.LastScore); err != nil {
+			return res, err
 		}
 	}
 	t.tell.done(t)
