@@ -62,9 +62,6 @@ func openData(ctx context.Context, d *dataset.Dataset, o *Options) (*data, error
 				s.name, len(s.indices), n, s.each)
 		}
 	}
-	if o.BatchSize%o.ImagesPerClass != 0 {
-		return nil, errs.New(errs.Invalid, "train: batch_size: got %d, want a multiple of images_per_class, which is %d", o.BatchSize, o.ImagesPerClass)
-	}
 	var err error
 	v.loader, err = dataset.NewLoader(d, dataset.LoaderOptions{Size: o.InputSize, Batch: o.BatchSize, Augment: true, Seed: o.Seed,
 		Workers: par.Threads(o.Workers), Ring: aheadBatches + 1})

@@ -126,6 +126,9 @@ func (o *Options) Check() error {
 			return errs.New(errs.Invalid, "train: %s: got %g, want %g to %g", c.name, c.value, c.low, c.hi)
 		}
 	}
+	if o.BatchSize%o.ImagesPerClass != 0 {
+		return errs.New(errs.Invalid, "train: batch_size: got %d, want a multiple of images_per_class, which is %d", o.BatchSize, o.ImagesPerClass)
+	}
 	if o.ClusterSpace != EmbeddingSpace && o.ClusterSpace != PenultimateSpace {
 		return errs.New(errs.Invalid, "train: cluster_space: got %q, want %q or %q", o.ClusterSpace, EmbeddingSpace, PenultimateSpace)
 	}

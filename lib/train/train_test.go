@@ -232,3 +232,14 @@ func TestAWarmupGoesOnAfterItsProgramGaveWayToAnother(t *testing.T) {
 		t.Fatalf("got %d steps in %d epochs, want %d in 2", tr.done, tr.epoch, tr.sched.warmup)
 	}
 }
+
+func TestOptionsAreCheckedWithoutData(t *testing.T) {
+	o := tiny(4)
+	if err := o.Fill(); err != nil || o.Check() != nil {
+		t.Fatal(err, o.Check())
+	}
+	o.BatchSize = 9 // no multiple of the 4 images of a class
+	if err := o.Check(); errs.KindOf(err) != errs.Invalid {
+		t.Errorf("got %v", err)
+	}
+}
