@@ -4,10 +4,12 @@ import (
 	"context"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"libdsl/lib/backend/onednn"
 	"libdsl/lib/dataset"
+	"libdsl/lib/errs"
 	"libdsl/lib/loss"
 	"libdsl/lib/model"
 )
@@ -260,6 +262,26 @@ func TestAStepAllocatesNothing(t *testing.T) {
 	step()
 	if allocs := testing.AllocsPerRun(10, step); allocs != 0 {
 		t.Fatalf("a step makes %v allocations, want 0", allocs)
+	}
+}
+
+func TestADivergedTrainingSaysWhatMayHelp(t *testing.T) {
+	tr := open(t, stripes(t, 3, 30, 12), tiny(100))
+	tr.current = clusters{whole: true}
+	bias := make([]float32, tr.o.Arch.EmbeddingDim)
+	bias[0] = float32(math.NaN())
+	if err := tr.runner.Store.Write(model.EmbeddingBias, bias); err != nil {
+		t.Fatal(err)
+	}
+	prog, err := tr.program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := tr.o.BatchSize
+	b := &batch{pixels: make([]byte, n*3*16*16), labels: make([]int64, n)}
+	_, err = tr.learnerStep(context.Background(), prog, b, Learn)
+	if errs.KindOf(err) != errs.Invalid || !strings.Contains(err.Error(), "learning_rate") || tr.done != 0 {
+		t.Fatalf("after %d steps: got %v", tr.done, err)
 	}
 }
 

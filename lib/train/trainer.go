@@ -228,7 +228,7 @@ func (t *Trainer) computeStep(ctx context.Context, prog backend.Program, b *batc
 	}
 	value, err := g(e, b.labels, seed)
 	if err != nil {
-		return 0, err
+		return 0, errs.Wrap(errs.KindOf(err), err, "train: step %d: no loss for these embeddings; if they are not finite, a smaller learning_rate may help", t.done)
 	}
 	if math.IsNaN(value) || math.IsInf(value, 0) {
 		return 0, errs.New(errs.Invalid, "train: step %d: the loss is %v; a smaller learning_rate may help", t.done, value)
