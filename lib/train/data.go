@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"libdsl/lib/dataset"
 	"libdsl/lib/errs"
@@ -27,7 +28,8 @@ type data struct {
 	source  func() (cluster int, indices []int)
 	queue   []int // clusters of the batches asked for, oldest first
 	now     batch
-	kept    []byte // evaluation pixels by dataset index, nil when they are too many
+	cache   sync.RWMutex // guards kept and have: a small training split comes several times in one batch
+	kept    []byte       // evaluation pixels by dataset index, nil when they are too many
 	have    []bool
 	resizer []imageio.Resizer // by worker
 }
@@ -165,8 +167,7 @@ func (v *data) evaluation(ctx context.Context, images []int, pixels []byte) erro
 
 // evaluate transforms one image, or copies what an earlier call kept.
 func (v *data) evaluate(r *imageio.Resizer, image int, dst []byte) error {
-	if v.have != nil && v.have[image] {
-		copy(dst, v.kept[image*len(dst):])
+	if v.recall(image, dst) {
 		return nil
 	}
 	m, err := v.d.Decode(image)
@@ -177,8 +178,23 @@ func (v *data) evaluate(r *imageio.Resizer, image int, dst []byte) error {
 		return err
 	}
 	if v.have != nil {
+		v.cache.Lock()
+		defer v.cache.Unlock()
 		copy(v.kept[image*len(dst):], dst)
 		v.have[image] = true
 	}
 	return nil
+}
+
+// recall copies what an earlier call kept, if it did.
+func (v *data) recall(image int, dst []byte) bool {
+	if v.have == nil {
+		return false
+	}
+	v.cache.RLock()
+	defer v.cache.RUnlock()
+	if v.have[image] {
+		copy(dst, v.kept[image*len(dst):])
+	}
+	return v.have[image]
 }

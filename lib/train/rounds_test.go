@@ -1,0 +1,136 @@
+package train
+
+import (
+	"context"
+	"math"
+	"slices"
+	"testing"
+
+	"libdsl/lib/ir"
+	"libdsl/lib/model"
+)
+
+func TestAnEpochGivesEveryUsableClusterAsManyTurnsAsTheLargestNeeds(t *testing.T) {
+	ctx := context.Background()
+	o := tiny(100)
+	o.Learners = 3
+	tr := open(t, stripes(t, 3, 48, 12), o)
+	img := tr.data.train // labels 0 1 2 0 1 2 …
+	sameClass := []int{img[2], img[5], img[8], img[11]}
+	tr.current = clusters{members: [][]int{img[:26], sameClass, img[40:47]}} // ⌊26/8⌋ = 3 rounds; cluster 1 has one class
+	var err error
+	if tr.current.samplers, err = tr.samplersOf(tr.current.members); err != nil {
+		t.Fatal(err)
+	}
+	if tr.current.samplers[1] != nil {
+		t.Fatal("a cluster of one class got a sampler")
+	}
+	tr.current.usable = []int{0, 2}
+	var turns []int
+	tr.tell = newTeller(func(p *Progress) bool {
+		turns = append(turns, p.Learner)
+		return true
+	})
+	if err := tr.trainEpoch(ctx, Learn); err != nil {
+		t.Fatal(err)
+	}
+	if want := []int{0, 2, 0, 2, 0, 2}; !slices.Equal(turns, want) {
+		t.Errorf("turns %v, want %v", turns, want)
+	}
+	tr.done, turns = tr.sched.finetune-1, nil
+	if err := tr.trainEpoch(ctx, Learn); err != nil || len(turns) != 1 {
+		t.Errorf("one step before fine-tuning: turns %v, %v", turns, err)
+	}
+}
+
+func TestClustersAreMadeAnewWhenTheyAreDue(t *testing.T) {
+	ctx := context.Background()
+	o := tiny(100)
+	o.Learners, o.ReclusterEvery = 2, 3
+	tr := open(t, stripes(t, 3, 30, 12), o)
+	var err error
+	if tr.current, err = tr.wholeCluster(); err != nil {
+		t.Fatal(err)
+	}
+	var made []int
+	for tr.epoch = 1; tr.epoch <= 8; tr.epoch++ {
+		if err := tr.arrange(ctx, Learn); err != nil {
+			t.Fatal(err)
+		}
+		if tr.current.epoch == tr.epoch {
+			made = append(made, tr.epoch)
+		}
+	}
+	if want := []int{1, 4, 7}; !slices.Equal(made, want) {
+		t.Errorf("clusters were made in epochs %v, want %v", made, want)
+	}
+}
+
+func TestCalibrationLeavesTheMeanOfAllBatches(t *testing.T) {
+	ctx := context.Background()
+	tr := open(t, stripes(t, 3, 24, 12), tiny(100)) // three batches of 8
+	const layer = "bn1.running_mean"
+	got, start := make([]float32, 64), make([]float32, 64)
+	for i := range start {
+		start[i] = 9 // must be forgotten
+	}
+	if err := tr.runner.Store.Write(layer, start); err != nil {
+		t.Fatal(err)
+	}
+	if err := tr.calibrate(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := tr.runner.Store.Read(layer, got); err != nil {
+		t.Fatal(err)
+	}
+	// The first layer is linear: the mean over equal batches is the mean of one run with ρ = 1 on each of them.
+	want := make([]float64, 64)
+	prog, err := tr.runner.Program(model.Calibrate, 8, 16, 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pixels, err := prog.Input(model.InPixels)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := make([]float32, 64)
+	for i := 0; i < 24; i += 8 {
+		if err := tr.data.evaluation(ctx, tr.data.train[i:i+8], pixels); err != nil {
+			t.Fatal(err)
+		}
+		args := ir.Args{BNMomentum: 1}
+		if err := prog.Forward(ctx, &args); err != nil {
+			t.Fatal(err)
+		}
+		if err := prog.Backward(ctx, &args); err != nil {
+			t.Fatal(err)
+		}
+		if err := tr.runner.Store.Read(layer, one); err != nil {
+			t.Fatal(err)
+		}
+		for c, v := range one {
+			want[c] += float64(v) / 3
+		}
+	}
+	for c := range want {
+		if math.Abs(float64(got[c])-want[c]) > 1e-5*(1+math.Abs(want[c])) {
+			t.Fatalf("channel %d: got %v, want %v", c, got[c], want[c])
+		}
+	}
+}
+
+func TestCalibrationTakesASplitSmallerThanABatchSeveralTimes(t *testing.T) {
+	o := tiny(100)
+	o.BatchSize, o.ImagesPerClass = 32, 4
+	tr := open(t, stripes(t, 3, 12, 12), o) // under the race detector: the same image on several goroutines
+	if err := tr.calibrate(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	mean := make([]float32, 64)
+	if err := tr.runner.Store.Read("bn1.running_mean", mean); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(mean, func(v float32) bool { return v != 0 }) {
+		t.Error("the running mean is as at the start")
+	}
+}
