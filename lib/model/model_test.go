@@ -149,6 +149,8 @@ func TestBadArgumentsAreRefused(t *testing.T) {
 	image := Picture{noise("x", 32*32*3), 32, 32}
 	broken := m.Weights.Clone()
 	broken["conv1.weight"][3] = float32(math.NaN())
+	negative := m.Weights.Clone()
+	negative["bn1.running_var"][3] = -1
 	short := m.Weights.Clone()
 	delete(short, EmbeddingBias)
 	for _, c := range []struct {
@@ -161,6 +163,7 @@ func TestBadArgumentsAreRefused(t *testing.T) {
 		{"an unknown attention", Arch{"resnet18", "small", "much", 8}.Check(), errs.Invalid},
 		{"no dimension", Arch{"resnet18", "small", "gate", 0}.Check(), errs.Invalid},
 		{"a weight that is not a number", broken.Check(small), errs.Corrupt},
+		{"a negative variance", negative.Check(small), errs.Corrupt},
 		{"a missing weight", short.Check(small), errs.Corrupt},
 		{"too little room", s.Embed(ctx, 1, nil, make([]float32, 3)), errs.Invalid},
 		{"a learner that is not there", second(s.ExplainPair(ctx, image, image, 2)), errs.Invalid},

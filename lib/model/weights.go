@@ -13,6 +13,9 @@ import (
 // Weights holds the values of a network's tensors by name, in the layout of ir (convolutions KRSC, the embedding [D,C]).
 type Weights map[string][]float32
 
+// varianceSuffix ends the names of running variances.
+const varianceSuffix = ".running_var"
+
 // Clone returns an independent copy.
 func (w Weights) Clone() Weights {
 	out := make(Weights, len(w))
@@ -46,7 +49,7 @@ func initTensor(t ir.Tensor, seed uint64) []float32 {
 	out := make([]float32, t.Shape.Count())
 	r := rng.New(seed, "init/"+t.Name)
 	switch {
-	case strings.HasSuffix(t.Name, ".running_var"), len(t.Shape) == 1 && strings.HasSuffix(t.Name, ".weight"):
+	case strings.HasSuffix(t.Name, varianceSuffix), len(t.Shape) == 1 && strings.HasSuffix(t.Name, ".weight"):
 		for i := range out {
 			out[i] = 1
 		}
@@ -78,7 +81,7 @@ func InitRows(w Weights, rows []int, r *rng.Stream) {
 	}
 }
 
-// Check reports missing, surplus, misshapen or non-finite tensors as a Corrupt error that names the tensor.
+// Check reports missing, surplus, misshapen or non-finite tensors and negative variances as a Corrupt error that names the tensor.
 func (w Weights) Check(a Arch) error {
 	tensors, err := Tensors(a, false)
 	if err != nil {
@@ -90,7 +93,7 @@ func (w Weights) Check(a Arch) error {
 			return errs.New(errs.Corrupt, "model: tensor %q: got %d numbers, want shape %v", t.Name, len(v), t.Shape)
 		}
 		for i, x := range v {
-			if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
+			if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) || x < 0 && strings.HasSuffix(t.Name, varianceSuffix) {
 				return errs.New(errs.Corrupt, "model: tensor %q: element %d is %v", t.Name, i, x)
 			}
 		}

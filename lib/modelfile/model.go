@@ -43,7 +43,7 @@ func FromModel(m *model.Model, card Card) (*File, error) {
 }
 
 // Model is the network that the file holds, with every tensor's name and shape checked against the architecture. It shares the
-// file's memory. Errors: Corrupt naming the tensor; Unsupported for preprocessing or a head that this version does not know.
+// file's memory. Errors: Corrupt naming the tensor or what is out of range; Unsupported for preprocessing or a head that this version does not know.
 func (f *File) Model() (*model.Model, error) {
 	p := f.Preprocess
 	if f.Arch.Head != HeadEmbedding || p.ResizeNum != resizeNum || p.ResizeDen != resizeDen || p.Mean != model.Mean || p.Std != model.Std {
@@ -75,6 +75,9 @@ func (f *File) Model() (*model.Model, error) {
 		}
 	}
 	if m.Learners, err = learner.FromSubspaces(a.EmbeddingDim, subspaces); err != nil {
+		return nil, errs.Wrap(errs.Corrupt, err, "modelfile: %q", f.source)
+	}
+	if err := m.Check(); err != nil {
 		return nil, errs.Wrap(errs.Corrupt, err, "modelfile: %q", f.source)
 	}
 	return m, nil
