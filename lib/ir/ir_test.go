@@ -77,21 +77,3 @@ func TestFindLooksAtNamedTensorsOnly(t *testing.T) {
 		t.Error("a tensor that is not there was found")
 	}
 }
-
-func TestInPlaceListsWhatUpdatesOverwrite(t *testing.T) {
-	for _, c := range []struct {
-		kind  Kind
-		attrs Attrs
-		want  []int
-	}{{UpdateRunning, Attrs{}, []int{2, 3}}, {Adam, Attrs{}, []int{1, 2, 3}}, {Adam, Attrs{PerRow: true}, []int{1, 2, 3, 5}}, {Conv, Attrs{}, nil}} {
-		got := InPlace(c.kind, &c.attrs)
-		if len(got) != len(c.want) {
-			t.Fatalf("%v: got %v, want %v", c.kind, got, c.want)
-		}
-		for i := range got {
-			if got[i] != c.want[i] {
-				t.Errorf("%v: got %v, want %v", c.kind, got, c.want)
-			}
-		}
-	}
-}

@@ -110,17 +110,3 @@ func OutDType(kind Kind, k int) DType {
 	}
 	return F32
 }
-
-// InPlace lists the operands of In that an Update step overwrites.
-func InPlace(kind Kind, a *Attrs) []int {
-	switch kind {
-	case UpdateRunning:
-		return []int{2, 3}
-	case Adam:
-		if a.PerRow {
-			return []int{1, 2, 3, 5}
-		}
-		return []int{1, 2, 3}
-	}
-	return nil
-}
