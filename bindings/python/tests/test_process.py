@@ -36,6 +36,12 @@ def test_import_does_not_load_the_library():
     assert done.stdout.split() == ["False", "True"], done.stderr
 
 
+def test_loading_the_library_does_not_load_onednn():
+    # Go initialises packages on a thread of its own while the library is loaded; oneDNN is opened at its first use, when all of that is over.
+    done = python("import dsl, time; dsl.version(); time.sleep(0.2); print('libdnnl' in open('/proc/self/maps').read())")
+    assert done.stdout.split() == ["False"], done.stderr
+
+
 def test_a_missing_library_says_where_it_was_looked_for():
     done = subprocess.run([sys.executable, "-c", "import dsl; dsl.version()"], env={**environment(), "DSL_LIBRARY": "/no/such/libdsl.so"},
                           capture_output=True, text=True)

@@ -7,6 +7,7 @@
 #include "loader.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -70,8 +71,7 @@ static const struct {
 #define ENTRY(name) {#name, &dsl_slot_##name},
     FUNCTIONS(ENTRY)};
 
-// Runs when the library is loaded, on the thread that loads it.
-__attribute__((constructor)) static void load(void) {
+static void load(void) {
     int flags = RTLD_NOW | RTLD_LOCAL;
 #ifndef __SANITIZE_ADDRESS__ // which refuses RTLD_DEEPBIND
     if (dlsym(RTLD_DEFAULT, "dnnl_engine_create") != NULL) {
@@ -95,4 +95,9 @@ __attribute__((constructor)) static void load(void) {
     }
 }
 
-const char *dsl_onednn_problem(void) { return problem[0] == 0 ? NULL : problem; }
+// The first call loads. A constructor of ours would race with Go's, which starts the packages' initialisation on a thread of its own.
+const char *dsl_onednn_problem(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, load);
+    return problem[0] == 0 ? NULL : problem;
+}

@@ -1,4 +1,4 @@
-// Says whether oneDNN could be loaded.
+// Loads oneDNN.
 #ifndef DSL_ONEDNN_LOADER_H
 #define DSL_ONEDNN_LOADER_H
 
@@ -6,7 +6,7 @@
 extern "C" {
 #endif
 
-// NULL, or why there is no oneDNN.
+// NULL, or why there is no oneDNN. Every use of oneDNN comes after a call that returned NULL.
 __attribute__((visibility("hidden"))) const char *dsl_onednn_problem(void);
 
 #ifdef __cplusplus

@@ -1,6 +1,7 @@
 // oneDNN: convolutions, matrix products and changes of layout. Written for version 2; version 3 drops the descriptors of operations, which
 // only forward_pd, grad_data_pd and grad_weights_pd make.
 #include "onednn.h"
+#include "loader.h"
 
 #include <stdexcept>
 
@@ -32,7 +33,7 @@ struct conv_plan {
 // What oneDNN may use decides for our kernels too, as both read the same blocks.
 const dsl_isa &current_isa() {
     static const dsl_isa isa = [] {
-        const unsigned have = (unsigned)dnnl_get_effective_cpu_isa();
+        const unsigned have = dsl_onednn_problem() ? 0 : (unsigned)dnnl_get_effective_cpu_isa();
         const unsigned avx512 = dnnl_cpu_isa_avx512_core, avx2 = dnnl_cpu_isa_avx2;
         if ((have & avx512) == avx512) return dsl_isa{"avx512", 16, dsl_kernels_avx512};
         if ((have & avx2) == avx2) return dsl_isa{"avx2", 8, dsl_kernels_avx2};

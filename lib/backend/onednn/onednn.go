@@ -39,15 +39,16 @@ func (Backend) Bytes(t *ir.Tensor) int64 {
 	return plan.Dense(t) / max(c, 1) * padded(c)
 }
 
-// lanes is the number of channels in a block.
-var lanes = int64(C.dsl_lanes())
+// lanes is the number of channels in a block. Asking loads oneDNN, which says what the processor can do.
+func lanes() int64 { return int64(C.dsl_lanes()) }
 
 // padded is the number of channels that c channels take.
 func padded(c int64) int64 {
-	if c < lanes {
+	l := lanes()
+	if c < l {
 		return c
 	}
-	return (c + lanes - 1) / lanes * lanes
+	return (c + l - 1) / l * l
 }
 
 // loaded says why there is no oneDNN, if so.

@@ -128,7 +128,7 @@ func TestWinogradIsUsedWhereAllowedAndItsErrorIsBounded(t *testing.T) {
 				must(t, prog.Forward(context.Background(), args))
 				must(t, prog.Backward(context.Background(), args))
 			}
-			if used := strings.Count(strings.Join(got.Kernels(), " "), "wino"); lanes == 16 && used != c.steps {
+			if used := strings.Count(strings.Join(got.Kernels(), " "), "wino"); lanes() == 16 && used != c.steps {
 				t.Errorf("Winograd used by %d steps, want %d: %v", used, c.steps, got.Kernels())
 			}
 			for _, name := range []string{"y", "dx", "dw"} {

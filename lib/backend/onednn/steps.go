@@ -103,8 +103,8 @@ func (p *program) extents(s *ir.Step, k *C.dsl_kernel) {
 	}
 	k.n, k.h, k.w, k.c = C.int32_t(shape[0]), C.int32_t(shape[1]), C.int32_t(shape[2]), C.int32_t(shape[3])
 	k.count = k.count / C.int64_t(max(shape[3], 1)) * C.int64_t(padded(int64(shape[3])))
-	if int64(shape[3]) >= lanes {
-		k.lanes = C.int32_t(lanes)
+	if l := lanes(); int64(shape[3]) >= l {
+		k.lanes = C.int32_t(l)
 	}
 }
 
@@ -180,8 +180,8 @@ func (p *program) constant(at unsafe.Pointer) bool {
 // biasGrad is a ConvGradWeights whose dw nobody reads.
 func (p *program) biasGrad(i int, s *ir.Step, y ir.Shape) error {
 	k := C.dsl_kernel{kind: C.DSL_CHANNEL_SUM, n: C.int32_t(y[0]), h: C.int32_t(y[1]), w: C.int32_t(y[2]), c: C.int32_t(y[3]), lanes: 1}
-	if int64(y[3]) >= lanes {
-		k.lanes = C.int32_t(lanes)
+	if l := lanes(); int64(y[3]) >= l {
+		k.lanes = C.int32_t(l)
 	}
 	k.in[0], k.out[0] = p.at[s.In[1]], p.out(s.Out[1])
 	return p.kernel(i, s, &k)
