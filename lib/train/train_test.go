@@ -49,7 +49,7 @@ func stripes(t *testing.T, classes, train, val int) *dataset.Dataset {
 
 // tiny options: a step takes milliseconds.
 func tiny(steps int64) Options {
-	return Options{Arch: model.Arch{Stem: "small", EmbeddingDim: 24}, InputSize: 16, Steps: steps, BatchSize: 8, ImagesPerClass: 4, Seed: 1, Threads: 2}
+	return Options{Arch: model.Arch{Stem: "small", EmbeddingDim: 24}, InputSize: 16, Steps: steps, BatchSize: 8, ImagesPerClass: 4, Seed: 1, Threads: 1}
 }
 
 func TestATrainingGoesThroughItsStagesAndWritesTwoModels(t *testing.T) {
