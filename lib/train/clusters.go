@@ -21,9 +21,13 @@ type clusters struct {
 
 func (c *clusters) numClusters() int { return len(c.members) }
 
-// wholeCluster is all training images in one cluster, which keeps the last assignment.
+// wholeCluster is all training images in one cluster. It keeps the last assignment; the first is that of learner 0, so that after a first growth
+// the larger cluster stays with the learner that all images trained.
 func (t *Trainer) wholeCluster() (clusters, error) {
 	c := clusters{whole: true, epoch: t.epoch, assigned: t.current.assigned, members: [][]int{t.data.train}, usable: []int{0}}
+	if c.assigned == nil {
+		c.assigned = make([]int, len(t.data.train))
+	}
 	var err error
 	if c.samplers, err = t.samplersOf(c.members); err != nil {
 		return c, err
@@ -57,11 +61,9 @@ func (t *Trainer) recluster(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	assigned, moved := found.Assignment, 0
-	if t.current.assigned != nil {
-		if assigned, moved, err = cluster.Relabel(t.current.assigned, assigned, k); err != nil {
-			return err
-		}
+	assigned, moved, err := cluster.Relabel(t.current.assigned, found.Assignment, k)
+	if err != nil {
+		return err
 	}
 	c := clusters{epoch: t.epoch, assigned: assigned, members: make([][]int, k)}
 	out := t.fillMembers(&c)

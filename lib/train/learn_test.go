@@ -230,6 +230,9 @@ func TestClustersFollowTheLearnersAfterAGrowth(t *testing.T) {
 	for _, m := range tr.current.members {
 		total += len(m)
 	}
+	if len(tr.current.members[0]) < len(tr.current.members[1]) {
+		t.Errorf("clusters of %d and %d images: the larger one left learner 0", len(tr.current.members[0]), len(tr.current.members[1]))
+	}
 	if total < 28 || total > 30 {
 		t.Fatalf("%d of 30 images are in a cluster", total)
 	}
@@ -305,5 +308,22 @@ func TestTheScheduleCountsSteps(t *testing.T) {
 	o = Options{Epochs: 3}
 	if s = newSchedule(&o, 10); s.total != 30 || s.stage(0) != Learn {
 		t.Fatalf("three epochs of ten steps: got %+v", s)
+	}
+}
+
+func TestProfilesGiveTheirIntervals(t *testing.T) {
+	for _, c := range []struct {
+		name                string
+		o                   Options
+		recluster, patience int
+	}{
+		{"a short run from scratch", Options{}, 1, 2},
+		{"a long run from scratch", Options{Epochs: 300}, 6, 20},
+		{"the paper's", Options{Profile: Paper}, 2, 10},
+		{"what was asked for", Options{Epochs: 300, Patience: 4, ReclusterEvery: 3}, 3, 4},
+	} {
+		if err := c.o.Fill(); err != nil || c.o.ReclusterEvery != c.recluster || c.o.Patience != c.patience {
+			t.Errorf("%s: every %d epochs, patience %d, %v; want %d and %d", c.name, c.o.ReclusterEvery, c.o.Patience, err, c.recluster, c.patience)
+		}
 	}
 }

@@ -76,8 +76,12 @@ func (o *Options) Fill() error {
 		fill(&o.WarmupShare, d.WarmupShare)
 	}
 	o.RateDecay = o.RateDecay || d.RateDecay
-	fill(&o.ReclusterEvery, max(d.ReclusterEvery, o.Epochs/50))
-	fill(&o.Patience, max(d.Patience, o.Epochs/15))
+	recluster, patience := d.ReclusterEvery, d.Patience
+	if o.Profile == Scratch { // longer runs look at their plateaus for longer
+		recluster, patience = max(recluster, o.Epochs/50), max(patience, o.Epochs/15)
+	}
+	fill(&o.ReclusterEvery, recluster)
+	fill(&o.Patience, patience)
 	return nil
 }
 
