@@ -12,6 +12,7 @@ import (
 	"libdsl/lib/dataset"
 	"libdsl/lib/errs"
 	"libdsl/lib/model"
+	"libdsl/lib/modelfile"
 	"libdsl/lib/train"
 )
 
@@ -19,6 +20,7 @@ import (
 type TrainOptions struct {
 	OutPath         string // required: the best model; the last goes to train.LastPath of it
 	LogPath         string // JSON lines, optional
+	InitPath        string // a model whose backbone and attention the training starts from, optional; "paper" needs one
 	Backbone        string // "resnet18" (default), "resnet34", "resnet50"
 	Stem            string // "standard" (default), "small"
 	Attention       string // "gate" (default), "none"
@@ -48,7 +50,10 @@ type Progress = train.Progress
 // if training had begun); Corrupt naming images that cannot be read, unless SkipUnreadable.
 func Train(ctx context.Context, d *Dataset, o TrainOptions, progress func(*Progress) bool) ([]byte, error) {
 	begun := time.Now()
-	t := trainOptions(o)
+	t, err := trainOptions(o)
+	if err != nil {
+		return nil, err
+	}
 	be, err := openBackend(o.Device)
 	if err != nil {
 		return nil, err
@@ -76,13 +81,22 @@ func Train(ctx context.Context, d *Dataset, o TrainOptions, progress func(*Progr
 	return indented(r.summary(res, time.Since(begun)))
 }
 
-func trainOptions(o TrainOptions) train.Options {
-	return train.Options{
+func trainOptions(o TrainOptions) (train.Options, error) {
+	t := train.Options{
 		Profile:   o.Profile,
 		Arch:      model.Arch{Backbone: o.Backbone, Stem: o.Stem, Attention: o.Attention, EmbeddingDim: o.EmbeddingDim},
 		InputSize: o.InputSize, Learners: o.Learners, Epochs: o.Epochs, Steps: o.Steps, BatchSize: o.BatchSize,
 		ImagesPerClass: o.ImagesPerClass, LearningRate: o.LearningRate, Threads: threads(o.Threads), Workers: threads(o.Threads), Seed: o.Seed,
 	}
+	if o.InitPath == "" {
+		return t, nil
+	}
+	file, err := modelfile.Read(o.InitPath, modelfile.Limits{})
+	if err != nil {
+		return t, err
+	}
+	t.Init, err = file.Model()
+	return t, err
 }
 
 // checkTrain finds what can be wrong before any image is read; t is a copy, filled here only.

@@ -59,6 +59,11 @@ func (o *Options) Fill() error {
 		return errs.New(errs.Invalid, "train: profile: got %q, want %q or %q", o.Profile, Scratch, Paper)
 	}
 	a := &o.Arch
+	if o.Init != nil {
+		fill(&a.Backbone, o.Init.Arch.Backbone)
+		fill(&a.Stem, o.Init.Arch.Stem)
+		fill(&a.Attention, o.Init.Arch.Attention)
+	}
 	fill(&a.Backbone, "resnet18")
 	fill(&a.Stem, "standard")
 	fill(&a.Attention, model.Gate)
@@ -135,6 +140,9 @@ func (o *Options) Check() error {
 	}
 	if o.ClusterSpace != EmbeddingSpace && o.ClusterSpace != PenultimateSpace {
 		return errs.New(errs.Invalid, "train: cluster_space: got %q, want %q or %q", o.ClusterSpace, EmbeddingSpace, PenultimateSpace)
+	}
+	if o.Profile == Paper && o.Init == nil {
+		return errs.New(errs.Invalid, "train: profile %q starts from a trained network: give one (init), or use %q", Paper, Scratch)
 	}
 	if o.Learners > 1 && o.Init == nil && o.WarmupShare == 0 {
 		return errs.New(errs.Invalid, "train: learners: got %d from the start without trained weights or a warm-up; give one of the two", o.Learners)

@@ -69,6 +69,7 @@ static void training(void) {
     MEMBER(dsl_train_options, learners);
     MEMBER(dsl_train_options, out_path);
     MEMBER(dsl_train_options, log_path);
+    MEMBER(dsl_train_options, init_path);
     MEMBER(dsl_train_options, backbone);
     MEMBER(dsl_train_options, stem);
     MEMBER(dsl_train_options, attention);

@@ -44,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--stem", choices=["standard", "small"])
     p.add_argument("--attention", choices=["gate", "none"])
     p.add_argument("--profile", choices=["scratch", "paper"])
+    p.add_argument("--init", metavar="MODEL.dsl", help="start from this model's backbone and attention")
     for name, what in (("embedding-dim", "width of an embedding (128)"), ("input-size", "pixels of a side (224)"), ("epochs", "passes over the images"),
                        ("steps", "optimiser steps, instead of epochs"), ("batch-size", ""), ("images-per-class", "in a batch"), ("seed", ""),
                        ("threads", "0: all cores")):  # fmt: skip
@@ -95,7 +96,7 @@ def run_train(o: argparse.Namespace) -> None:
     try:
         model = train(
             o.data, o.out, learners="dynamic" if o.learners == "dynamic" else int(o.learners), backbone=o.backbone, stem=o.stem, attention=o.attention,
-            profile=o.profile, embedding_dim=o.embedding_dim, input_size=o.input_size, epochs=o.epochs, steps=o.steps, batch_size=o.batch_size,
+            profile=o.profile, init=o.init, embedding_dim=o.embedding_dim, input_size=o.input_size, epochs=o.epochs, steps=o.steps, batch_size=o.batch_size,
             images_per_class=o.images_per_class, learning_rate=o.learning_rate, validation_share=o.validation_share, seed=o.seed, threads=o.threads,
             device=o.device, skip_unreadable=o.skip_unreadable, log=o.log,
         )  # fmt: skip

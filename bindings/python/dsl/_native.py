@@ -116,6 +116,7 @@ class TrainOptions(ctypes.Structure):
         ("learners", c_int32),
         ("out_path", c_char_p),
         ("log_path", c_char_p),
+        ("init_path", c_char_p),
         ("backbone", c_char_p),
         ("stem", c_char_p),
         ("attention", c_char_p),

@@ -62,6 +62,7 @@ def train(
     stem: str | None = None,
     attention: str | None = None,
     profile: str | None = None,
+    init: str | os.PathLike[str] | None = None,
     embedding_dim: int = 0,
     input_size: int = 0,
     epochs: int = 0,
@@ -81,7 +82,8 @@ def train(
 
     data: a manifest, a folder with a subfolder per class, a Dataset, or (images, labels). The last model goes beside out
     (model.last.dsl for model.dsl). learners: "dynamic" (grow as needed) or a fixed number. 0 and None mean the profile's default: backbone
-    "resnet18" ("resnet34", "resnet50"), stem "standard" ("small" for small images), attention "gate" ("none"), profile "scratch" ("paper"),
+    "resnet18" ("resnet34", "resnet50"), stem "standard" ("small" for small images), attention "gate" ("none"), profile "scratch" ("paper").
+    init: a trained model whose backbone and attention the training starts from; the "paper" profile needs one.
     embedding_dim 128, input_size 224 pixels. steps, when set, replaces epochs. skip_unreadable leaves unreadable images out instead of
     stopping. log: a file for JSON lines. progress: a bar, nothing, or a function of a Progress, called on this thread; False from it cancels.
 
@@ -99,7 +101,7 @@ def train(
     callback = ProgressFunction(lambda info, _: events.put(_progress_of(info.contents)) or 0)
     options = TrainOptions(
         struct_size=ctypes.sizeof(TrainOptions), learners=count, out_path=_native.encode_path(out),
-        log_path=None if log is None else _native.encode_path(log), backbone=optional_text(backbone), stem=optional_text(stem),
+        log_path=None if log is None else _native.encode_path(log), init_path=None if init is None else _native.encode_path(init), backbone=optional_text(backbone), stem=optional_text(stem),
         attention=optional_text(attention), profile=optional_text(profile), device=optional_text(device), embedding_dim=embedding_dim,
         input_size=input_size, epochs=epochs, batch_size=batch_size, images_per_class=images_per_class, threads=threads,
         skip_unreadable=int(skip_unreadable), steps=steps, seed=seed, learning_rate=learning_rate, validation_share=validation_share,

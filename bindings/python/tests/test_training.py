@@ -79,6 +79,16 @@ def test_progress_can_cancel_and_raise(dataset, tmp_path):
         dsl.train(dataset, tmp_path / "m.dsl", progress=fail, **options)
 
 
+def test_the_paper_s_profile_starts_from_a_model(manifest, tmp_path):
+    first = tmp_path / "first.dsl"
+    dsl.train(manifest, first, progress=False, **TINY).close()
+    options = {**TINY, "profile": "paper", "learners": 2}
+    with dsl.train(manifest, tmp_path / "second.dsl", init=first, progress=False, **options) as model:
+        assert model.num_learners == 2 and model.report["steps"] == 4
+    other = "none" if TINY.get("attention", "gate") == "gate" else "gate"
+    assert code_of(lambda: dsl.train(manifest, tmp_path / "third.dsl", init=first, progress=False, **{**options, "attention": other})) == dsl.Status.INVALID
+
+
 @pytest.mark.parametrize(
     "change, code",
     [
@@ -87,6 +97,8 @@ def test_progress_can_cancel_and_raise(dataset, tmp_path):
         (dict(learners=1000), dsl.Status.INVALID),
         (dict(backbone="vgg"), dsl.Status.INVALID),
         (dict(profile="fast"), dsl.Status.INVALID),
+        (dict(profile="paper"), dsl.Status.INVALID),
+        (dict(init="absent.dsl"), dsl.Status.NOT_FOUND),
         (dict(input_size=4), dsl.Status.INVALID),
         (dict(batch_size=7), dsl.Status.INVALID),
         (dict(learning_rate=-1.0), dsl.Status.INVALID),
