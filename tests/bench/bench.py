@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 
 import numpy as np
 import torch
@@ -118,7 +119,8 @@ def torch_inference(arch, tensors, pixels):
             own = {n: t.float().clone(memory_format=memory if t.ndim == 4 else torch.contiguous_format)
                    for n, t in (fold(tensors) if folded else tensors).items()}
             module = Module((Folded if folded else Network)(arch, own, training=False)).eval()
-            with torch.no_grad():
+            with torch.no_grad(), warnings.catch_warnings():
+                warnings.simplefilter("ignore", torch.jit.TracerWarning)  # the shapes are constant here
                 traced = torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(module, pixels)))
 
             def run(traced=traced):

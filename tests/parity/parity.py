@@ -5,7 +5,8 @@ For each tensor the error is ‖x − ref64‖/‖ref64‖. libdsl passes when i
 and at most the bar of the tensor's group (BARS). Exit status 1 when a tensor fails.
 
 Adam's first step has the gradient's sign and size lr whatever the gradient's size, so an element whose gradient is 0 but for rounding goes to either
-side. The ratio of weight updates leaves these elements out (decided); the bar does not.
+side. The ratio of weight updates leaves these elements out (decided); the bar does not. The ratio of a tensor of one number (attention.4.bias) is
+taken against PyTorch's error on its layer's weight where that is larger: a single error may be 0 by chance.
 
   parity.py                                 ResNet-18 and -50 at 64 px, both BatchNorm modes
   parity.py --backbone resnet50 --size 224 --batch 2 --mode frozen
@@ -39,7 +40,7 @@ BARS = {"forward": 1e-4, "inference": 1e-4, "running": 1e-4, "calibrated": 1e-4,
 PASS, STEPS = ("forward", "inference", "running", "calibrated", "gradient"), ("step1", "step3", "running3")
 # Steps 2 and 3 meet kinks (see draw.py) by chance. Few activations and the median over several networks keep such accidents, which happen to float32
 # PyTorch as often, out of the comparison.
-STEP_SIZE, STEP_BATCH, STEP_SEEDS = 64, 2, 3
+STEP_SIZE, STEP_BATCH, STEP_SEEDS = 32, 2, 3
 UNDECIDED = 30  # root mean square errors of float32 PyTorch's gradient
 
 
@@ -174,7 +175,15 @@ class Row:
 
 
 def compare(runs, group, name):
-    return Row(group, name, *map(float, np.median([r.errors(group, name) for r in runs], axis=0)))
+    row = Row(group, name, *medians(runs, group, name))
+    if runs[0].ref[group][name].size == 1:  # see the top
+        _, _, _, of_layer = medians(runs, group, name.replace(".bias", ".weight"))
+        row.torch32_decided = max(row.torch32_decided, of_layer)
+    return row
+
+
+def medians(runs, group, name):
+    return map(float, np.median([r.errors(group, name) for r in runs], axis=0))
 
 
 def names(runs):
@@ -186,7 +195,7 @@ def mutate(runs):
     unseen = []
     for group, name in names(runs):
         for what, factor in (("zeroed", 0), ("sign flipped", -1)):
-            changed = [dataclasses.replace(r, ours={group: {name: factor * r.ours[group][name]}}) for r in runs]
+            changed = [dataclasses.replace(r, ours={group: r.ours[group] | {name: factor * r.ours[group][name]}}) for r in runs]
             if compare(changed, group, name).ok:
                 unseen.append(f"{group} {name} {what}")
     return 2 * len(names(runs)), unseen

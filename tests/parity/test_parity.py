@@ -11,7 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import parity  # noqa: E402
 
-OPTIONS = argparse.Namespace(backend="onednn", threads=2, seed=0, size=64, batch=None)
+OPTIONS = argparse.Namespace(backend="onednn", threads=1, seed=0, size=64, batch=None)
 
 
 @pytest.mark.parametrize("mode", ["frozen", "batch"])
