@@ -42,24 +42,9 @@ else
     echo "skipped: no pkg-config"
 fi
 
-# Every library that libdsl carries is loaded from the installed folder, although the system may have it too.
-cat > "$work/maps.c" << 'END'
-#include <dsl.h>
-#include <stdio.h>
-#include <string.h>
-int main(void) {
-    char line[4096];
-    FILE *maps = fopen("/proc/self/maps", "r");
-    while (dsl_abi_version() > 0 && maps != NULL && fgets(line, sizeof line, maps) != NULL) {
-        if (strchr(line, '/') != NULL) {
-            fputs(strchr(line, '/'), stdout);
-        }
-    }
-    return 0;
-}
-END
-cc "$work/maps.c" -I"$work/moved/include" -L"$work/moved/$libdir" -ldsl -Wl,-rpath,"$work/moved/$libdir" -o "$work/maps"
-loaded=$("$work/maps" | sort -u)
+# It trains, and every library that libdsl carries is loaded from the installed folder, although the system may have it too.
+cc "$(dirname "$0")/maps.c" -I"$work/moved/include" -L"$work/moved/$libdir" -ldsl -Wl,-rpath,"$work/moved/$libdir" -o "$work/maps"
+loaded=$("$work/maps" "$work" | sort -u)
 count=0
 for file in "$work/moved/$libdir/dsl/"*; do
     name=$(basename "$file")
