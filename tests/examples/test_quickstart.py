@@ -69,9 +69,15 @@ def test_errors_are_one_clear_line(arguments, says, tmp_path):
     assert says in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
 
 
+def hear_ctrl_c():
+    """What runs in the background, this test too, may have been told to ignore Ctrl-C; its children would inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_stops_it_and_keeps_the_last_model(trained, tmp_path):
     command = [*QUICKSTART, trained.manifest, "--out", tmp_path, *SMALL, "--steps", 100000]
-    with subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL) as process:
+    with subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL,
+                          preexec_fn=hear_ctrl_c) as process:  # fmt: skip
         log = tmp_path / "training.jsonl"
         deadline = time.monotonic() + 120
         while not (log.exists() and '"step"' in log.read_text()) and process.poll() is None:

@@ -98,7 +98,7 @@ def progress(p):
     if p.event == "step" and p.stage != "prepare" and p.step == 2:
         print("training", flush=True)
 try:
-    dsl.train((images, [i % 2 for i in range(24)]), sys.argv[1], progress=progress, **{**TINY, "steps": 10**6, "validation_share": 0.3})
+    dsl.train((images, [i % 2 for i in range(24)]), sys.argv[1], progress=progress, **{**TINY, "steps": 3000, "validation_share": 0.3})
 except KeyboardInterrupt:
     print("interrupted", time.time(), flush=True)
     dsl.wait_for_files()
@@ -106,9 +106,15 @@ except KeyboardInterrupt:
 """
 
 
+def hear_ctrl_c():
+    """What runs in the background, this test too, may have been told to ignore Ctrl-C; its children would inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_stops_a_training_and_leaves_the_last_model(tmp_path, images):
     out = tmp_path / "m.dsl"
-    child = subprocess.Popen([sys.executable, "-c", INTERRUPT, str(out), str(Path(__file__).parent)], env=environment(), stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen([sys.executable, "-c", INTERRUPT, str(out), str(Path(__file__).parent)], env=environment(), stdout=subprocess.PIPE, text=True,
+                             preexec_fn=hear_ctrl_c)
     assert child.stdout.readline().strip() == "training"
     sent = time.time()
     child.send_signal(signal.SIGINT)
