@@ -8,6 +8,10 @@ Adam's first step has the gradient's sign and size lr whatever the gradient's si
 side. The ratio of weight updates leaves these elements out (decided); the bar does not. The ratio of a tensor of one number (attention.4.bias) is
 taken against PyTorch's error on its layer's weight where that is larger: a single error may be 0 by chance.
 
+What follows the first step is partly chance, for PyTorch as for libdsl: an undecided element that goes the other way, or an activation at a kink (see
+draw.py), changes all later gradients by 1e-5 to 1e-2, and its absence leaves only float32's resolution. Therefore several networks take three steps, with
+few activations; our error is the median over them, and PyTorch's own error after the first step is its largest over them.
+
   parity.py                                 ResNet-18 and -50 at 64 px, both BatchNorm modes
   parity.py --backbone resnet50 --size 224 --batch 2 --mode frozen
   parity.py --mutate                        shows that the comparison fails for each tensor zeroed or with its sign flipped
@@ -38,9 +42,8 @@ RATIO = 3
 BARS = {"forward": 1e-4, "inference": 1e-4, "running": 1e-4, "calibrated": 1e-4, "gradient": 1e-3, "step1": 1e-2, "step3": 1e-2,
         "running3": 1e-4}
 PASS, STEPS = ("forward", "inference", "running", "calibrated", "gradient"), ("step1", "step3", "running3")
-# Steps 2 and 3 meet kinks (see draw.py) by chance. Few activations and the median over several networks keep such accidents, which happen to float32
-# PyTorch as often, out of the comparison.
-STEP_SIZE, STEP_BATCH, STEP_SEEDS = 32, 2, 3
+STEP_SIZE, STEP_BATCH, STEP_SEEDS = 32, 2, 5
+CHANCE = ("step3", "running3")
 UNDECIDED = 30  # root mean square errors of float32 PyTorch's gradient
 
 
@@ -152,7 +155,7 @@ def run(arch, groups, seed, options):
 
 @dataclasses.dataclass
 class Row:
-    """A tensor's errors, the medians over the runs."""
+    """A tensor's errors over the runs."""
 
     group: str
     name: str
@@ -175,15 +178,18 @@ class Row:
 
 
 def compare(runs, group, name):
-    row = Row(group, name, *medians(runs, group, name))
+    row = Row(group, name, *over_runs(runs, group, name))
     if runs[0].ref[group][name].size == 1:  # see the top
-        _, _, _, of_layer = medians(runs, group, name.replace(".bias", ".weight"))
+        _, _, _, of_layer = over_runs(runs, group, name.replace(".bias", ".weight"))
         row.torch32_decided = max(row.torch32_decided, of_layer)
     return row
 
 
-def medians(runs, group, name):
-    return map(float, np.median([r.errors(group, name) for r in runs], axis=0))
+def over_runs(runs, group, name):
+    """Our median error and PyTorch's error, on the whole tensor and on its decided elements."""
+    errors = np.array([r.errors(group, name) for r in runs])
+    ours, torch32 = np.median(errors, axis=0), (np.max if group in CHANCE else np.median)(errors, axis=0)
+    return float(ours[0]), float(torch32[1]), float(ours[2]), float(torch32[3])
 
 
 def names(runs):
@@ -221,7 +227,7 @@ def check(backbone, mode, options):
     yield f"{backbone}, {mode} BatchNorm, {batch} × {options.size} px: one pass", [run(arch, PASS, options.seed, options)]
     arch = Arch(backbone, mode, STEP_SIZE, STEP_BATCH)
     seeds = range(options.seed, options.seed + STEP_SEEDS)
-    yield (f"{backbone}, {mode} BatchNorm, {STEP_BATCH} × {STEP_SIZE} px: Adam steps, medians over {STEP_SEEDS} networks",
+    yield (f"{backbone}, {mode} BatchNorm, {STEP_BATCH} × {STEP_SIZE} px: Adam steps of {STEP_SEEDS} networks",
            [run(arch, STEPS, s, options) for s in seeds])
 
 
