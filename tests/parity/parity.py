@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
 """Holds libdsl against PyTorch in float64, tensor by tensor, and beside PyTorch in float32.
 
-For each tensor the error is ‖x − ref64‖/‖ref64‖. libdsl passes when its error is at most 3 times float32 PyTorch's own on that tensor
-and at most the bar of the tensor's group (BARS). Exit status 1 when a tensor fails.
+For each tensor the error is ‖x − ref64‖/‖ref64‖. libdsl passes when its error is at most the bar of the tensor's group (BARS) and at most 3 times
+float32 PyTorch's own on that tensor, where that tells right from wrong: see below. Exit status 1 when a tensor fails.
 
 Adam's first step has the gradient's sign and size lr whatever the gradient's size, so an element whose gradient is 0 but for rounding goes to either
-side. The ratio of weight updates leaves these elements out (decided); the bar does not. The ratio of a tensor of one number (attention.4.bias) is
-taken against PyTorch's error on its layer's weight where that is larger: a single error may be 0 by chance.
+side. The ratio of weight updates leaves these elements out (decided); the bar does not. A tensor of one number (attention.4.bias)
+has no ratio that counts: a single error may be 0 by chance, and this one is a sum that cancels.
 
 What follows the first step is partly chance, for PyTorch as for libdsl: an undecided element that goes the other way, or an activation at a kink (see
-draw.py), changes all later gradients by 1e-5 to 1e-2, and its absence leaves only float32's resolution. Therefore several networks take three steps, with
-few activations; our error is the median over them, and PyTorch's own error after the first step is its largest over them.
+draw.py), changes all later gradients by 1e-5 to 1e-2, and its absence leaves only float32's resolution; PyTorch's own error then differs between two
+runs on several threads. So several networks take three steps, our error is the median over them, and after the first step the bar alone counts. The
+ratio is printed.
 
   parity.py                                 ResNet-18 and -50 at 64 px, both BatchNorm modes
   parity.py --backbone resnet50 --size 224 --batch 2 --mode frozen
@@ -164,9 +165,11 @@ class Row:
     ours_decided: float
     torch32_decided: float
 
+    by_ratio: bool  # whether the ratio counts
+
     @property
     def ok(self):
-        return self.ours <= BARS[self.group] and self.ours_decided <= RATIO * self.torch32_decided
+        return self.ours <= BARS[self.group] and (not self.by_ratio or self.ours_decided <= RATIO * self.torch32_decided)
 
     @property
     def ratio(self):
@@ -178,18 +181,9 @@ class Row:
 
 
 def compare(runs, group, name):
-    row = Row(group, name, *over_runs(runs, group, name))
-    if runs[0].ref[group][name].size == 1:  # see the top
-        _, _, _, of_layer = over_runs(runs, group, name.replace(".bias", ".weight"))
-        row.torch32_decided = max(row.torch32_decided, of_layer)
-    return row
-
-
-def over_runs(runs, group, name):
-    """Our median error and PyTorch's error, on the whole tensor and on its decided elements."""
-    errors = np.array([r.errors(group, name) for r in runs])
-    ours, torch32 = np.median(errors, axis=0), (np.max if group in CHANCE else np.median)(errors, axis=0)
-    return float(ours[0]), float(torch32[1]), float(ours[2]), float(torch32[3])
+    """Median errors, ours and PyTorch's, on the whole tensor and on its decided elements."""
+    errors = np.median([r.errors(group, name) for r in runs], axis=0)
+    return Row(group, name, *map(float, errors), by_ratio=group not in CHANCE and runs[0].ref[group][name].size > 1)
 
 
 def names(runs):
