@@ -46,13 +46,20 @@ def run(function: str, before: tuple[Any, ...], after: tuple[Any, ...], events: 
             token.close()
             _running.discard(threading.current_thread())
 
-    if threading.current_thread() is not threading.main_thread() and on_event is None:
-        work()
-    else:
-        thread = threading.Thread(target=work, name=function)
-        _running.add(thread)
-        thread.start()
-    done = _wait(results, lambda: lib().dsl_cancel_token_cancel(token.pointer), on_event)
+    def cancel() -> None:
+        lib().dsl_cancel_token_cancel(token.pointer)
+
+    try:
+        if threading.current_thread() is not threading.main_thread() and on_event is None:
+            work()
+        else:
+            thread = threading.Thread(target=work, name=function)
+            _running.add(thread)
+            thread.start()
+        done = _wait(results, cancel, on_event)
+    except BaseException:
+        cancel()  # Ctrl-C may come between any two lines, outside what _wait guards too; a call that nobody waits for must not go on
+        raise
     if done.raised is not None:
         raise done.raised
     if done.status != Status.OK:
