@@ -13,6 +13,7 @@ package backend
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 
@@ -21,7 +22,7 @@ import (
 	"libdsl/lib/plan"
 )
 
-// Backend runs plans on one kind of device.
+// Backend runs plans on one device, in one precision. Two that are equal may share a Store.
 type Backend interface {
 	// Name is "goref", "onednn" or "cuda".
 	Name() string
@@ -31,6 +32,23 @@ type Backend interface {
 	NewStore(tensors []ir.Tensor) (Store, error)
 	// NewExecutor starts a thread. Errors: Device, OutOfMemory.
 	NewExecutor(o Options) (Executor, error)
+}
+
+// Precision is how numbers are kept and multiplied between steps; parameters, their gradients and the optimiser's state are always float32.
+type Precision uint8
+
+// Precisions. Auto is what the device does best at full accuracy of results: float32 on a CPU, bfloat16 on a GPU that multiplies it.
+const (
+	Auto Precision = iota
+	F32
+	TF32 // float32 whose products are rounded to 10 bits, on a GPU
+	BF16
+)
+
+// Device chooses a device of a backend's kind and the precision.
+type Device struct {
+	Ordinal   int // which GPU
+	Precision Precision
 }
 
 // Options of an executor.
@@ -44,7 +62,6 @@ type Options struct {
 
 // Store holds named tensors; float32 ones are read and written as such, in the layout of ir (NHWC, KRSC, row-major).
 type Store interface {
-	Tensors() []ir.Tensor
 	// Write copies src into the tensor. Errors: NotFound, Invalid when the length differs.
 	Write(name string, src []float32) error
 	// Read copies the tensor to dst. Errors as Write.
@@ -81,29 +98,39 @@ type Program interface {
 	Close() error
 }
 
+// Opener opens a device. Errors: Device when it is not there, with the reason; Unsupported for a precision that it cannot compute in.
+type Opener func(Device) (Backend, error)
+
 var registry = struct {
 	sync.Mutex
-	m map[string]Backend
-}{m: map[string]Backend{}}
+	m map[string]Opener
+}{m: map[string]Opener{}}
 
-// Register adds a backend under its name; a backend's package calls it when it is imported.
-func Register(b Backend) {
+// Register adds a kind of device; a backend's package calls it when it is imported.
+func Register(name string, open Opener) {
 	registry.Lock()
 	defer registry.Unlock()
-	registry.m[b.Name()] = b
+	registry.m[name] = open
 }
 
-// Get returns the backend of that name. Errors: NotFound, listing what there is.
-func Get(name string) (Backend, error) {
+// Open opens a device of that kind. Errors: NotFound, listing what there is, and those of Opener.
+func Open(name string, d Device) (Backend, error) {
 	registry.Lock()
-	defer registry.Unlock()
-	if b, ok := registry.m[name]; ok {
+	open := registry.m[name]
+	have := slices.Sorted(maps.Keys(registry.m))
+	registry.Unlock()
+	if open == nil {
+		return nil, errs.New(errs.NotFound, "backend: %q is not in this build, which has %v", name, have)
+	}
+	return open(d)
+}
+
+// OnCPU is the Opener of a backend that has one device and computes in float32.
+func OnCPU(b Backend) Opener {
+	return func(d Device) (Backend, error) {
+		if d.Ordinal != 0 || d.Precision > F32 {
+			return nil, errs.New(errs.Unsupported, "%s: it computes in float32 (precision \"f32\") on the CPU only", b.Name())
+		}
 		return b, nil
 	}
-	var have []string
-	for n := range registry.m {
-		have = append(have, n)
-	}
-	slices.Sort(have)
-	return nil, errs.New(errs.NotFound, "backend: %q is not in this build, which has %v", name, have)
 }

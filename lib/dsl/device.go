@@ -17,7 +17,7 @@ func openBackend(device string) (backend.Backend, error) {
 	name, number, numbered := strings.Cut(device, ":")
 	switch {
 	case device == "" || device == "auto" || device == "cpu":
-		return backend.Get(cpuBackend)
+		return backend.Open(cpuBackend, backend.Device{})
 	case name == "cuda" && (!numbered || isNumber(number)):
 		return nil, errs.New(errs.Unsupported, "dsl: device %q: this version has no CUDA backend; use \"cpu\" or \"auto\"", device)
 	}

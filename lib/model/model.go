@@ -18,7 +18,7 @@ type Model struct {
 	Weights    Weights
 
 	mu     sync.Mutex
-	stores map[string]backend.Store // by backend
+	stores map[backend.Backend]backend.Store
 }
 
 // Check tests the whole model: architecture, weights, learners. Errors: Corrupt or Invalid, naming what is wrong.
@@ -39,7 +39,7 @@ func (m *Model) Check() error {
 func (m *Model) store(be backend.Backend) (backend.Store, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if s := m.stores[be.Name()]; s != nil {
+	if s := m.stores[be]; s != nil {
 		return s, nil
 	}
 	tensors, err := Tensors(m.Arch, false)
@@ -55,9 +55,9 @@ func (m *Model) store(be backend.Backend) (backend.Store, error) {
 		return nil, err
 	}
 	if m.stores == nil {
-		m.stores = map[string]backend.Store{}
+		m.stores = map[backend.Backend]backend.Store{}
 	}
-	m.stores[be.Name()] = s
+	m.stores[be] = s
 	return s, nil
 }
 

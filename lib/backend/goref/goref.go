@@ -7,8 +7,6 @@ package goref
 
 import (
 	"context"
-	"slices"
-	"sync"
 	"unsafe"
 
 	"libdsl/lib/backend"
@@ -17,7 +15,7 @@ import (
 	"libdsl/lib/plan"
 )
 
-func init() { backend.Register(Backend{}) }
+func init() { backend.Register("goref", backend.OnCPU(Backend{})) }
 
 // Backend is the plain-Go backend, named "goref".
 type Backend struct{}
@@ -30,13 +28,12 @@ func (Backend) Bytes(t *ir.Tensor) int64 { return plan.Dense(t) }
 
 // NewStore makes zeroed tensors on the Go heap.
 func (Backend) NewStore(tensors []ir.Tensor) (backend.Store, error) {
-	s := &store{byName: map[string]int{}}
+	index, err := backend.NewTensors("goref", tensors)
+	if err != nil {
+		return nil, err
+	}
+	s := &store{index: index}
 	for _, t := range tensors {
-		if _, dup := s.byName[t.Name]; dup {
-			return nil, errs.New(errs.Invalid, "goref: tensor %q: declared twice", t.Name)
-		}
-		s.byName[t.Name] = len(s.tensors)
-		s.tensors = append(s.tensors, t)
 		s.bufs = append(s.bufs, newBuf(&t))
 	}
 	return s, nil
@@ -46,22 +43,16 @@ func (Backend) NewStore(tensors []ir.Tensor) (backend.Store, error) {
 func (Backend) NewExecutor(backend.Options) (backend.Executor, error) { return executor{}, nil }
 
 type store struct {
-	sync.Mutex
-	tensors []ir.Tensor
-	bufs    []Buf
-	byName  map[string]int
+	index *backend.Tensors
+	bufs  []Buf
 }
 
-func (s *store) Tensors() []ir.Tensor { return slices.Clone(s.tensors) }
-func (s *store) Close() error         { return nil }
+func (s *store) Close() error { return nil }
 
 func (s *store) find(name string, n int, d ir.DType) (Buf, error) {
-	i, ok := s.byName[name]
-	if !ok {
-		return Buf{}, errs.New(errs.NotFound, "goref: tensor %q is not in the store", name)
-	}
-	if t := &s.tensors[i]; t.Shape.Count() != n || t.DType != d {
-		return Buf{}, errs.New(errs.Invalid, "goref: tensor %q: got %d elements, want %d", name, n, t.Shape.Count())
+	i, err := s.index.Elements(name, n, d)
+	if err != nil {
+		return Buf{}, err
 	}
 	return s.bufs[i], nil
 }
@@ -105,13 +96,11 @@ func (executor) Compile(p *plan.Plan, s backend.Store) (backend.Program, error) 
 		t := &p.Tensors[i]
 		switch {
 		case t.Role == ir.Param || t.Role == ir.State:
-			b, err := st.find(t.Name, t.Shape.Count(), t.DType)
+			at, err := st.index.Match(t)
 			if err != nil {
 				return nil, err
 			}
-			if have := st.tensors[st.byName[t.Name]].Shape; !have.Equal(t.Shape) {
-				return nil, errs.New(errs.Invalid, "goref: tensor %q: the store has shape %v, the program wants %v", t.Name, have, t.Shape)
-			}
+			b := st.bufs[at]
 			prog.bufs[i] = Buf{Shape: t.Shape, F: b.F, U: b.U, I: b.I}
 		case t.Role == ir.Input:
 			prog.bufs[i] = newBuf(t)
@@ -131,34 +120,32 @@ type program struct {
 
 func (p *program) Close() error { return nil }
 
-func (p *program) role(name string, role ir.Role, output bool) (Buf, error) {
-	for i := range p.plan.Tensors {
-		if t := &p.plan.Tensors[i]; t.Name == name && t.Role == role && t.Output == output {
-			return p.bufs[i], nil
-		}
-	}
-	return Buf{}, errs.New(errs.NotFound, "goref: the program has no such input or output: %q", name)
-}
-
 func (p *program) Input(name string) ([]byte, error) {
-	b, err := p.role(name, ir.Input, false)
-	if err == nil && b.F != nil {
+	id, err := backend.FindInput("goref", p.plan, name, ir.U8)
+	if err != nil {
+		return nil, err
+	}
+	b := p.bufs[id]
+	if b.F != nil {
 		b.U = unsafe.Slice((*byte)(unsafe.Pointer(&b.F[0])), 4*len(b.F))
 	}
-	return b.U, err
+	return b.U, nil
 }
 
 func (p *program) InputF32(name string) ([]float32, error) {
-	b, err := p.role(name, ir.Input, false)
-	if err == nil && b.F == nil {
-		err = errs.New(errs.Invalid, "goref: input %q is not float32", name)
+	id, err := backend.FindInput("goref", p.plan, name, ir.F32)
+	if err != nil {
+		return nil, err
 	}
-	return b.F, err
+	return p.bufs[id].F, nil
 }
 
 func (p *program) Output(name string) ([]float32, error) {
-	b, err := p.role(name, ir.Temp, true)
-	return b.F, err
+	id, err := backend.FindOutput("goref", p.plan, name)
+	if err != nil {
+		return nil, err
+	}
+	return p.bufs[id].F, nil
 }
 
 func (p *program) Kernels() []string {

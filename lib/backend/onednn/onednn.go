@@ -22,7 +22,7 @@ import (
 	"libdsl/lib/plan"
 )
 
-func init() { backend.Register(Backend{}) }
+func init() { backend.Register("onednn", backend.OnCPU(Backend{})) }
 
 // Backend is the oneDNN backend, named "onednn".
 type Backend struct{}

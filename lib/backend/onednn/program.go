@@ -8,7 +8,9 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"libdsl/lib/backend"
 	"libdsl/lib/errs"
+	"libdsl/lib/internal/osthread"
 	"libdsl/lib/ir"
 	"libdsl/lib/plan"
 )
@@ -28,8 +30,8 @@ type program struct {
 	args    C.dsl_args
 	updates bool
 	packed  int64 // the store's version that Setup ran on
-	forward job
-	back    job
+	forward *osthread.Job
+	back    *osthread.Job
 }
 
 // layout says how a tensor lies in memory: dense as in ir, or as activations are kept between steps.
@@ -43,8 +45,7 @@ const (
 func newProgram(e *executor, p *plan.Plan, s *store) *program {
 	n := len(p.Tensors)
 	prog := &program{ex: e, plan: p, store: s, at: make([]unsafe.Pointer, n), layout: make([]layout, n), host: make([]unsafe.Pointer, n)}
-	prog.forward = job{prog.runForward, make(chan error, 1)}
-	prog.back = job{prog.runBackward, make(chan error, 1)}
+	prog.forward, prog.back = osthread.NewJob(prog.runForward), osthread.NewJob(prog.runBackward)
 	for i := range p.Steps {
 		prog.updates = prog.updates || p.Steps[i].Phase == ir.Update
 	}
@@ -60,41 +61,36 @@ func (p *program) memory(bytes int64) (unsafe.Pointer, error) {
 	return m, err
 }
 
-func (p *program) input(name string, d ir.DType) (unsafe.Pointer, *ir.Tensor, error) {
-	id, ok := p.plan.Find(name)
-	if !ok || p.plan.Tensors[id].Role != ir.Input || p.c == nil {
-		return nil, nil, errs.New(errs.NotFound, "onednn: input %q is not in the program", name)
-	}
-	t := &p.plan.Tensors[id]
-	if t.DType != d && d == ir.F32 {
-		return nil, nil, errs.New(errs.Invalid, "onednn: input %q: got float32, want element type %d", name, t.DType)
-	}
-	return p.host[id], t, nil
-}
-
 func (p *program) Input(name string) ([]byte, error) {
-	at, t, err := p.input(name, ir.U8)
-	if err != nil {
-		return nil, err
+	id, err := backend.FindInput("onednn", p.plan, name, ir.U8)
+	if err != nil || p.c == nil {
+		return nil, orClosed(err)
 	}
-	return unsafe.Slice((*byte)(at), plan.Dense(t)), nil
+	return unsafe.Slice((*byte)(p.host[id]), plan.Dense(&p.plan.Tensors[id])), nil
 }
 
 func (p *program) InputF32(name string) ([]float32, error) {
-	at, t, err := p.input(name, ir.F32)
-	if err != nil {
-		return nil, err
+	id, err := backend.FindInput("onednn", p.plan, name, ir.F32)
+	if err != nil || p.c == nil {
+		return nil, orClosed(err)
 	}
-	return unsafe.Slice((*float32)(at), t.Shape.Count()), nil
+	return unsafe.Slice((*float32)(p.host[id]), p.plan.Tensors[id].Shape.Count()), nil
 }
 
 func (p *program) Output(name string) ([]float32, error) {
-	for i := range p.plan.Tensors {
-		if t := &p.plan.Tensors[i]; t.Output && t.Name == name && p.host[i] != nil && t.DType == ir.F32 && p.c != nil {
-			return unsafe.Slice((*float32)(p.host[i]), t.Shape.Count()), nil
-		}
+	id, err := backend.FindOutput("onednn", p.plan, name)
+	if err != nil || p.c == nil {
+		return nil, orClosed(err)
 	}
-	return nil, errs.New(errs.NotFound, "onednn: output %q is not in the program", name)
+	return unsafe.Slice((*float32)(p.host[id]), p.plan.Tensors[id].Shape.Count()), nil
+}
+
+// orClosed is the error of a program that has none but is closed.
+func orClosed(err error) error {
+	if err != nil {
+		return err
+	}
+	return errs.New(errs.Invalid, "onednn: the program is closed")
 }
 
 func (p *program) Kernels() []string {
@@ -112,24 +108,24 @@ func (p *program) Forward(ctx context.Context, a *ir.Args) error  { return p.run
 func (p *program) Backward(ctx context.Context, a *ir.Args) error { return p.run(ctx, a, p.back) }
 
 // run hands a job to the executor's thread. While it waits, this goroutine is the one that watches the context.
-func (p *program) run(ctx context.Context, a *ir.Args, j job) error {
+func (p *program) run(ctx context.Context, a *ir.Args, j *osthread.Job) error {
 	if p.c == nil {
-		return errs.New(errs.Invalid, "onednn: the program is closed")
+		return orClosed(nil)
 	}
 	if err := ctx.Err(); err != nil {
 		return errs.Wrap(errs.Cancelled, err, "onednn: cancelled")
 	}
 	p.setArgs(a)
 	atomic.StoreInt32(p.cancel, 0)
-	if err := p.ex.start(j); err != nil {
+	if err := p.ex.thread.Begin(j); err != nil {
 		return err
 	}
 	select {
-	case err := <-j.done:
+	case err := <-j.Done():
 		return err
 	case <-ctx.Done():
 		atomic.StoreInt32(p.cancel, 1)
-		return <-j.done
+		return <-j.Done()
 	}
 }
 

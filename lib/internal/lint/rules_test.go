@@ -16,6 +16,8 @@ var packages = map[string]rule{
 
 	"internal/lint": {level: 0},
 
+	"internal/osthread": {level: 0, same: []string{"errs"}},
+
 	"ir": {level: 1},
 
 	"plan":    {level: 2},

@@ -35,7 +35,7 @@ func main() {
 }
 
 func run(dir, name, task string, threads int) error {
-	be, err := backend.Get(name)
+	be, err := backend.Open(name, backend.Device{})
 	if err != nil {
 		return err
 	}
