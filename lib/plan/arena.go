@@ -14,7 +14,7 @@ type block struct {
 
 // place gives every temporary an offset: the longest-known greedy rule, biggest first, each at the lowest place where no block that
 // lives at the same time is in the way.
-func place(p *Plan, bytes func(*ir.Tensor) int64) {
+func place(p *Plan, bytes func(ir.Kind, *ir.Tensor) int64) {
 	blocks, of := lives(p, bytes)
 	order := slices.Clone(blocks)
 	slices.SortStableFunc(order, func(a, b *block) int { return int(b.bytes>>6) - int(a.bytes>>6) })
@@ -48,7 +48,7 @@ func place(p *Plan, bytes func(*ir.Tensor) int64) {
 
 // lives finds the blocks and which block each temporary is in. Outputs and what Setup computes live to the end: the host reads the
 // former between runs, and the latter is not computed again in each run.
-func lives(p *Plan, bytes func(*ir.Tensor) int64) (blocks []*block, of []*block) {
+func lives(p *Plan, bytes func(ir.Kind, *ir.Tensor) int64) (blocks []*block, of []*block) {
 	last := make([]int, len(p.Tensors))
 	for i, s := range p.Steps {
 		for _, id := range s.In {
@@ -67,7 +67,7 @@ func lives(p *Plan, bytes func(*ir.Tensor) int64) (blocks []*block, of []*block)
 			if t.Output || s.Phase == ir.Setup {
 				end = len(p.Steps)
 			}
-			size := (bytes(t) + align - 1) / align * align
+			size := (bytes(s.Kind, t) + align - 1) / align * align
 			if k == 0 && end != len(p.Steps) {
 				if b := inPlace(p, i, last, of, size); b != nil {
 					b.last = end

@@ -16,8 +16,8 @@ type Plan struct {
 
 // Options are what a plan needs to know of its backend.
 type Options struct {
-	// Bytes is the size that the backend stores a tensor in; nil means dense.
-	Bytes func(t *ir.Tensor) int64
+	// Bytes is the size in which the backend stores a tensor that a step of this kind computes; nil means dense.
+	Bytes func(maker ir.Kind, t *ir.Tensor) int64
 	// NoFuse keeps every step as it was lowered. Tests compare the two.
 	NoFuse bool
 }
@@ -44,7 +44,7 @@ func Build(p *ir.Program, o Options) (*Plan, error) {
 		return nil, err
 	}
 	if o.Bytes == nil {
-		o.Bytes = Dense
+		o.Bytes = func(_ ir.Kind, t *ir.Tensor) int64 { return Dense(t) }
 	}
 	place(out, o.Bytes)
 	return out, nil

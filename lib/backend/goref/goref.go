@@ -24,7 +24,7 @@ type Backend struct{}
 func (Backend) Name() string { return "goref" }
 
 // Bytes is the dense size: goref keeps every tensor as ir describes it.
-func (Backend) Bytes(t *ir.Tensor) int64 { return plan.Dense(t) }
+func (Backend) Bytes(_ ir.Kind, t *ir.Tensor) int64 { return plan.Dense(t) }
 
 // NewStore makes zeroed tensors on the Go heap.
 func (Backend) NewStore(tensors []ir.Tensor) (backend.Store, error) {

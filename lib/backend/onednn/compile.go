@@ -129,7 +129,7 @@ func (p *program) convertInputs() error {
 		if t.Role != ir.Input || p.layout[id] != activation {
 			continue
 		}
-		m, err := p.memory(Backend{}.Bytes(t))
+		m, err := p.memory(blocked(t))
 		if err != nil {
 			return err
 		}

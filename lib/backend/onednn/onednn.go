@@ -30,8 +30,11 @@ type Backend struct{}
 // Name is "onednn".
 func (Backend) Name() string { return "onednn" }
 
-// Bytes is the dense size with the last axis of 4-D tensors rounded up to whole blocks of channels.
-func (Backend) Bytes(t *ir.Tensor) int64 {
+// Bytes is the size in blocks of channels.
+func (Backend) Bytes(_ ir.Kind, t *ir.Tensor) int64 { return blocked(t) }
+
+// blocked is the dense size with the last axis of 4-D tensors rounded up to whole blocks of channels.
+func blocked(t *ir.Tensor) int64 {
 	if len(t.Shape) != 4 {
 		return plan.Dense(t)
 	}
