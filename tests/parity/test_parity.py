@@ -22,5 +22,6 @@ def test_every_tensor_is_as_close_to_float64_as_pytorch(backbone, mode):
         assert rows, title
         bad = [str(r) for r in rows if not r.ok]
         assert not bad, "\n".join([title, *bad])
+        assert not parity.lost_accuracy(rows), title
         count, unseen = parity.mutate(runs)
         assert count == 2 * len(rows) and not unseen, unseen
