@@ -1,0 +1,118 @@
+// The emulated driver's objects. One lock guards all of them, kernels run under it too.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+#include "kernel.h"
+
+namespace emulated {
+
+// CUresult's numbers.
+enum result {
+    OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_INITIALIZED = 3, INVALID_DEVICE = 101, INVALID_IMAGE = 200, INVALID_CONTEXT = 201,
+    NO_BINARY_FOR_GPU = 209, INVALID_PTX = 218, UNSUPPORTED_PTX_VERSION = 222, INVALID_HANDLE = 400, ILLEGAL_STATE = 401, NOT_FOUND = 500,
+    NOT_READY = 600, ILLEGAL_ADDRESS = 700, LAUNCH_OUT_OF_RESOURCES = 701, CONTEXT_IS_DESTROYED = 709, LAUNCH_FAILED = 719,
+    CAPTURE_UNSUPPORTED = 900, CAPTURE_INVALIDATED = 901, CAPTURE_UNMATCHED = 903, CAPTURE_IMPLICIT = 906, CAPTURED_EVENT = 907,
+    CAPTURE_WRONG_THREAD = 908,
+};
+
+// A device's primary context. failure is the error that every call returns after a kernel has failed.
+struct context {
+    int device = 0, references = 0, failure = OK;
+};
+
+// What a stream or a graph runs.
+struct operation {
+    std::string name;
+    std::function<void()> run;
+};
+typedef std::shared_ptr<const operation> work;
+
+struct graph {
+    context *owner;
+    std::vector<work> nodes;
+};
+
+// A stream runs nothing by itself: its queue is worked off when somebody waits for it, so that a missing wait shows.
+struct stream {
+    context *owner;
+    bool blocking; // ordered with the default stream
+    std::deque<work> queue;
+    std::unique_ptr<graph> capture;
+    bool invalidated = false; // the capture was misused
+    std::thread::id capturer;
+};
+
+// A place in a stream. Recording an event again makes a new mark.
+struct mark {
+    stream *at;
+    bool reached = false;
+    double ms = 0;
+};
+
+struct event {
+    context *owner;
+    bool captured = false;
+    std::shared_ptr<mark> last;
+};
+
+struct module;
+
+struct function {
+    module *home;
+    const kernel *code;
+};
+
+struct module {
+    context *owner;
+    std::string ptx;
+    std::vector<std::unique_ptr<function>> functions;
+};
+
+typedef std::lock_guard<std::recursive_mutex> locked;
+extern std::recursive_mutex lock;
+
+// Registered handles, so that a stale one is known.
+enum kind { STREAM, EVENT, MODULE, FUNCTION, GRAPH, EXEC, NUM_KINDS };
+void add(kind k, void *handle);
+void drop(kind k, void *handle);
+bool known(kind k, const void *handle);
+
+void count(const char *what, int change);
+__attribute__((format(printf, 1, 2))) void problem(const char *format, ...);
+long number(const char *variable, long otherwise); // an environment variable
+
+context *current();
+int enter(const char *call);        // initialised, a context on this thread, no failure
+int enter_unsafe(const char *call); // the same, and no capture on this thread: for calls that a capture forbids
+
+// The stream of a handle, or null with a noted problem. The null handle is the default stream.
+stream *find_stream(const char *call, void *handle);
+int push(stream *s, std::string name, std::function<void()> run);
+void run_next(stream *s);
+int finish(stream *s);
+int finish_all(context *c);
+void forget_streams(context *c);
+
+int push_launch(stream *s, const function *f, unsigned grid_x, unsigned grid_y, unsigned block, void **params);
+void run_guarded(context *c, const operation &op);
+
+bool inside(uint64_t address, size_t bytes);
+bool pinned(const void *p, size_t bytes);
+void check_guards();
+
+} // namespace emulated
+
+// Every entry point holds the lock, and most want a context.
+#define API extern "C" __attribute__((visibility("default"))) int
+#define ENTER_AS(how)                                                                                                  \
+    emulated::locked held_(emulated::lock);                                                                            \
+    if (int refused_ = emulated::how(__func__)) return refused_
+#define ENTER ENTER_AS(enter)
+#define ENTER_UNSAFE ENTER_AS(enter_unsafe)

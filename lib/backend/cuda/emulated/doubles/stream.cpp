@@ -1,0 +1,366 @@
+// Streams, events, capture and graphs.
+#include <chrono>
+#include <cstring>
+#include <set>
+#include "emulated.h"
+#include "state.h"
+
+namespace emulated {
+
+static std::set<stream *> streams;
+static stream defaults[8]; // the default stream of each device's context
+
+static bool capturing_here(const stream *s) { return s->capture && s->capturer == std::this_thread::get_id(); }
+
+int enter_unsafe(const char *call) {
+    if (int r = enter(call)) return r;
+    for (stream *s : streams) {
+        if (!capturing_here(s)) continue;
+        problem("%s: not allowed while this thread captures a stream", call);
+        s->invalidated = true;
+        return CAPTURE_UNSUPPORTED;
+    }
+    return OK;
+}
+
+stream *find_stream(const char *call, void *handle) {
+    context *c = current();
+    if (!handle) {
+        stream *s = &defaults[c->device];
+        s->owner = c;
+        s->blocking = true;
+        return s;
+    }
+    stream *s = (stream *)handle;
+    if (!known(STREAM, s)) {
+        problem("%s: the stream is none, or was destroyed", call);
+        return nullptr;
+    }
+    if (s->owner != c) {
+        problem("%s: the stream belongs to another context than this thread's", call);
+        return nullptr;
+    }
+    return s;
+}
+
+int push(stream *s, std::string name, std::function<void()> run) {
+    work w = std::make_shared<const operation>(operation{std::move(name), std::move(run)});
+    if (!s->capture) {
+        s->queue.push_back(w);
+        return OK;
+    }
+    if (!capturing_here(s)) {
+        problem("%s: another thread captures this stream", w->name.c_str());
+        s->invalidated = true;
+        return CAPTURE_WRONG_THREAD;
+    }
+    s->capture->nodes.push_back(w);
+    return OK;
+}
+
+void run_next(stream *s) {
+    work w = s->queue.front();
+    s->queue.pop_front();
+    run_guarded(s->owner, *w);
+}
+
+static void drain(stream *s) {
+    while (!s->queue.empty()) run_next(s);
+}
+
+// The default stream and the blocking ones wait for each other.
+int finish(stream *s) {
+    if (s->blocking) {
+        drain(&defaults[s->owner->device]);
+        for (stream *other : streams)
+            if (other->blocking && other->owner == s->owner) drain(other);
+    }
+    drain(s);
+    return s->owner->failure;
+}
+
+int finish_all(context *c) {
+    drain(&defaults[c->device]);
+    for (stream *s : streams)
+        if (s->owner == c) drain(s);
+    return c->failure;
+}
+
+void forget_streams(context *c) {
+    for (auto it = streams.begin(); it != streams.end();) {
+        stream *s = *it;
+        if (s->owner != c) {
+            ++it;
+            continue;
+        }
+        it = streams.erase(it);
+        drop(STREAM, s);
+        delete s;
+    }
+}
+
+static double now_ms() {
+    using namespace std::chrono;
+    return duration<double, std::milli>(steady_clock::now().time_since_epoch()).count();
+}
+
+static event *find_event(const char *call, void *handle) {
+    event *e = (event *)handle;
+    if (known(EVENT, e) && e->owner == current()) return e;
+    problem("%s: the event is none, was destroyed, or belongs to another context", call);
+    return nullptr;
+}
+
+// Runs the mark's stream up to the mark. A stream that is destroyed has reached all its marks.
+static void reach(const std::shared_ptr<mark> &m) {
+    while (!m->reached && known(STREAM, m->at) && !m->at->queue.empty()) run_next(m->at);
+}
+
+} // namespace emulated
+
+using namespace emulated;
+
+API cuStreamCreate(void **out, unsigned flags) {
+    ENTER;
+    stream *s = new stream{};
+    s->owner = current();
+    s->blocking = !(flags & 1);
+    streams.insert(s);
+    add(STREAM, s);
+    *out = s;
+    return OK;
+}
+
+API cuStreamCreateWithPriority(void **out, unsigned flags, int) { return cuStreamCreate(out, flags); }
+
+API cuStreamDestroy_v2(void *handle) {
+    ENTER;
+    stream *s = find_stream(__func__, handle);
+    if (!s || !handle) return INVALID_HANDLE;
+    if (s->capture) problem("%s: the stream is being captured", __func__);
+    drain(s);
+    streams.erase(s);
+    drop(STREAM, s);
+    delete s;
+    return OK;
+}
+
+// Waiting for a stream that is being captured spoils the capture.
+static int refuse_captured(const char *call, stream *s) {
+    if (!s) return INVALID_HANDLE;
+    if (!s->capture) return OK;
+    problem("%s: the stream is being captured", call);
+    s->invalidated = true;
+    return CAPTURE_UNSUPPORTED;
+}
+
+API cuStreamSynchronize(void *handle) {
+    ENTER;
+    stream *s = find_stream(__func__, handle);
+    if (int r = refuse_captured(__func__, s)) return r;
+    return finish(s);
+}
+
+// Each question moves the stream on by one operation.
+API cuStreamQuery(void *handle) {
+    ENTER;
+    stream *s = find_stream(__func__, handle);
+    if (int r = refuse_captured(__func__, s)) return r;
+    if (s->queue.empty()) return OK;
+    run_next(s);
+    return NOT_READY;
+}
+
+API cuStreamWaitEvent(void *handle, void *ev, unsigned) {
+    ENTER;
+    stream *s = find_stream(__func__, handle);
+    event *e = find_event(__func__, ev);
+    if (!s || !e) return INVALID_HANDLE;
+    if (s->capture || e->captured) {
+        problem("%s: the emulated driver captures single streams only", __func__);
+        s->invalidated = true;
+        return CAPTURE_UNSUPPORTED;
+    }
+    if (!e->last) return OK;
+    std::shared_ptr<mark> m = e->last;
+    return push(s, __func__, [m] { reach(m); });
+}
+
+API cuStreamBeginCapture_v2(void *handle, int mode) {
+    ENTER;
+    stream *s = find_stream(__func__, handle);
+    if (!s) return INVALID_HANDLE;
+    if (!handle || s->capture || mode < 0 || mode > 2) {
+        problem("%s: the default stream, a stream that is captured already, or an unknown mode", __func__);
+        return handle ? ILLEGAL_STATE : CAPTURE_UNSUPPORTED;
+    }
+    s->capture = std::make_unique<graph>(graph{s->owner, {}});
+    s->invalidated = false;
+    s->capturer = std::this_thread::get_id();
+    return OK;
+}
+
+API cuStreamEndCapture(void *handle, void **out) {
+    ENTER;
+    *out = nullptr;
+    stream *s = find_stream(__func__, handle);
+    if (!s) return INVALID_HANDLE;
+    if (!s->capture) {
+        problem("%s: the stream is not being captured", __func__);
+        return ILLEGAL_STATE;
+    }
+    if (!capturing_here(s)) {
+        problem("%s: another thread began the capture", __func__);
+        return CAPTURE_WRONG_THREAD;
+    }
+    std::unique_ptr<graph> g = std::move(s->capture);
+    if (s->invalidated) return CAPTURE_INVALIDATED;
+    add(GRAPH, g.get());
+    *out = g.release();
+    return OK;
+}
+
+API cuStreamIsCapturing(void *handle, int *status) {
+    ENTER;
+    stream *s = find_stream(__func__, handle);
+    if (!s) return INVALID_HANDLE;
+    *status = !s->capture ? 0 : s->invalidated ? 2 : 1;
+    return OK;
+}
+
+API cuEventCreate(void **out, unsigned) {
+    ENTER;
+    event *e = new event{};
+    e->owner = current();
+    add(EVENT, e);
+    *out = e;
+    return OK;
+}
+
+API cuEventDestroy_v2(void *handle) {
+    ENTER;
+    event *e = find_event(__func__, handle);
+    if (!e) return INVALID_HANDLE;
+    drop(EVENT, e);
+    delete e;
+    return OK;
+}
+
+API cuEventRecord(void *handle, void *st) {
+    ENTER;
+    event *e = find_event(__func__, handle);
+    stream *s = find_stream(__func__, st);
+    if (!e || !s) return INVALID_HANDLE;
+    e->captured = s->capture != nullptr;
+    if (e->captured) return OK;
+    std::shared_ptr<mark> m = e->last = std::make_shared<mark>(mark{s});
+    return push(s, __func__, [m] {
+        m->reached = true;
+        m->ms = now_ms();
+    });
+}
+
+static int find_recorded(const char *call, void *handle, event **out) {
+    event *e = *out = find_event(call, handle);
+    if (!e) return INVALID_HANDLE;
+    if (!e->captured) return OK;
+    problem("%s: the event was recorded in a stream that is captured", call);
+    return CAPTURED_EVENT;
+}
+
+API cuEventSynchronize(void *handle) {
+    ENTER;
+    event *e;
+    if (int r = find_recorded(__func__, handle, &e)) return r;
+    if (e->last) reach(e->last);
+    return current()->failure;
+}
+
+API cuEventQuery(void *handle) {
+    ENTER;
+    event *e;
+    if (int r = find_recorded(__func__, handle, &e)) return r;
+    if (!e->last || e->last->reached) return OK;
+    run_next(e->last->at);
+    return NOT_READY;
+}
+
+API cuEventElapsedTime(float *ms, void *from, void *to) {
+    ENTER;
+    event *a, *b;
+    if (int r = find_recorded(__func__, from, &a)) return r;
+    if (int r = find_recorded(__func__, to, &b)) return r;
+    if (!a->last || !b->last) {
+        problem("%s: an event was never recorded", __func__);
+        return INVALID_HANDLE;
+    }
+    if (!a->last->reached || !b->last->reached) return NOT_READY;
+    *ms = (float)(b->last->ms - a->last->ms);
+    return OK;
+}
+
+API cuLaunchHostFunc(void *handle, void (*f)(void *), void *data) {
+    ENTER;
+    stream *s = find_stream(__func__, handle);
+    if (!s) return INVALID_HANDLE;
+    return push(s, __func__, [=] { f(data); });
+}
+
+static graph *find_graph(const char *call, kind k, void *handle) {
+    graph *g = (graph *)handle;
+    if (known(k, g) && g->owner == current()) return g;
+    problem("%s: the graph is none, was destroyed, or belongs to another context", call);
+    return nullptr;
+}
+
+API cuGraphInstantiateWithFlags(void **out, void *handle, unsigned long long) {
+    ENTER;
+    graph *g = find_graph(__func__, GRAPH, handle);
+    if (!g) return INVALID_HANDLE;
+    graph *exec = new graph(*g);
+    add(EXEC, exec);
+    *out = exec;
+    return OK;
+}
+
+static int destroy_graph(const char *call, kind k, void *handle) {
+    graph *g = find_graph(call, k, handle);
+    if (!g) return INVALID_HANDLE;
+    drop(k, g);
+    delete g;
+    return OK;
+}
+
+API cuGraphDestroy(void *handle) {
+    ENTER;
+    return destroy_graph(__func__, GRAPH, handle);
+}
+
+API cuGraphExecDestroy(void *handle) {
+    ENTER;
+    return destroy_graph(__func__, EXEC, handle);
+}
+
+API cuGraphUpload(void *handle, void *st) {
+    ENTER;
+    return find_graph(__func__, EXEC, handle) && find_stream(__func__, st) ? OK : INVALID_HANDLE;
+}
+
+API cuGraphLaunch(void *handle, void *st) {
+    ENTER;
+    graph *g = find_graph(__func__, EXEC, handle);
+    stream *s = find_stream(__func__, st);
+    if (!g || !s) return INVALID_HANDLE;
+    for (const work &w : g->nodes)
+        if (int r = push(s, w->name, w->run)) return r;
+    return OK;
+}
+
+extern "C" __attribute__((visibility("default"))) int emulated_enqueue(void *handle, const char *name, void (*run)(const void *),
+                                                                       const void *args, size_t bytes) {
+    ENTER;
+    stream *s = find_stream(name, handle);
+    if (!s) return INVALID_HANDLE;
+    std::vector<char> copy((const char *)args, (const char *)args + bytes);
+    return push(s, name, [run, copy] { run(copy.data()); });
+}

@@ -1,0 +1,79 @@
+// Package emulated runs the CUDA backend's tests without a GPU: test doubles of the libraries that a GPU's machine has, in C++.
+//
+// libcuda.so.1 keeps "device" memory on the host and runs the kernels' own sources, compiled as C++. It does later what the real one may
+// do later (a stream's work happens when somebody waits for it), and notes what the real one punishes: calls without a context, accesses
+// outside allocations, memory freed twice, waiting in a capture (Problems), and handles that are still there (Live). It says nothing about
+// speed, about the PTX, or about races inside the real memory model. Environment variables change what it pretends to be:
+//
+//	DSL_EMULATED_VERSION     the driver's version, 12040 by default
+//	DSL_EMULATED_CAPABILITY  the compute capability, 90 by default
+//	DSL_EMULATED_DEVICES     how many devices there are, 1 by default
+//	DSL_EMULATED_MEMORY      bytes of memory of a device, 4 GB by default
+//	DSL_EMULATED_SEED        the order in which threads run
+//	DSL_EMULATED_INIT        what cuInit returns, 0 by default
+package emulated
+
+import (
+	"os"
+	"sync"
+	"testing"
+)
+
+// double is one library: what is compiled, into which file, and the variable that leads the backend to it.
+type double struct {
+	file, variable string
+	compile        []string // below this folder
+	headers        []string // patterns of what those include
+	driver         bool     // it links against the emulated driver
+}
+
+var doubles = []double{
+	{file: "libcuda.so.1", variable: "DSL_CUDA_DRIVER",
+		compile: []string{"doubles/context.cpp", "doubles/errors.cpp", "doubles/fiber.cpp", "doubles/kernels.cpp", "doubles/memory.cpp",
+			"doubles/module.cpp", "doubles/stream.cpp"},
+		headers: []string{"doubles/*.h", "../kernels/*.cu", "../kernels/*.h"}},
+	{file: "libcudnn.so.9", variable: "DSL_CUDNN_LIBRARY", driver: true,
+		compile: []string{"doubles/cudnn.cpp"}, headers: []string{"doubles/*.h"}},
+	{file: "libcublas.so.12", variable: "DSL_CUBLAS_LIBRARY", driver: true,
+		compile: []string{"doubles/cublas.cpp"}, headers: []string{"doubles/*.h"}},
+}
+
+// Real reports whether the tests use this machine's GPU instead of the doubles.
+func Real() bool { return os.Getenv("DSL_TEST_GPU") == "1" }
+
+var start = sync.OnceValue(func() error {
+	driver := ""
+	for _, d := range doubles {
+		if !present(d) {
+			continue
+		}
+		path, err := build(d, driver)
+		if err != nil {
+			return err
+		}
+		if driver == "" {
+			driver = path
+		}
+		if err := os.Setenv(d.variable, path); err != nil {
+			return err
+		}
+	}
+	return load(driver)
+})
+
+// Start builds the doubles, unless they are there from before, and leads the backend to them; when the test ends, misuse that nobody asked
+// about is its failure. With DSL_TEST_GPU=1 it does nothing: the test runs on the real libraries.
+func Start(t testing.TB) {
+	t.Helper()
+	if Real() {
+		return
+	}
+	if err := start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for _, p := range Problems() {
+			t.Errorf("emulated CUDA: %s", p)
+		}
+	})
+}

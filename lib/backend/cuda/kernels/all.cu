@@ -1,0 +1,2 @@
+// All kernels: the one translation unit that becomes PTX.
+#include "pointwise.cu"
