@@ -59,8 +59,18 @@ dsl_check_go() {
   fi
 }
 
+# dsl_go_env: what Go needs to know to build lib/backend/cuda without the CUDA SDK. The hash is there because Go's cache does not see headers outside a package.
+dsl_go_env() {
+  local root driver hash
+  root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+  driver="$root/lib/backend/cuda/driver"
+  hash=$(cat "$driver/include/cuda.h" "$driver/include/cuda_syms.inc" | sha256sum | cut -c 1-16)
+  export CGO_CFLAGS="-O2 -g -I$driver/include -DDSL_CUDA_HEADER_HASH=0x$hash" CGO_LDFLAGS="-O2 -g -L$driver/link"
+}
+
 # dsl_setup SET...: all of it. The packages belong to the system's Python, even if another one comes first on PATH.
 dsl_setup() {
   dsl_check_go && dsl_install "$@" || return 1
+  dsl_go_env
   export PATH PYTHON="${PYTHON:-/usr/bin/python3}"
 }

@@ -25,7 +25,12 @@ var packages = map[string]rule{
 
 	"backend/goref":       {level: 3},
 	"backend/onednn":      {level: 3},
-	"backend/cuda":        {level: 3},
+	"backend/cuda":        {level: 3, same: []string{"backend/cuda/driver", "backend/cuda/kernels", "backend/cuda/nvlib"}},
+	"backend/cuda/driver":   {level: 3},
+	"backend/cuda/kernels":  {level: 3},
+	"backend/cuda/nvlib":    {level: 3},
+	"backend/cuda/emulated": {level: 3}, // test doubles of the driver and of NVIDIA's libraries
+
 	"backend/backendtest": {level: 3, same: []string{"backend/goref"}}, // the reference of the conformance suite
 	"graph":               {level: 3, same: []string{"backend/goref"}}, // the ops' reference kernels
 
@@ -55,7 +60,11 @@ var packages = map[string]rule{
 var testOnly = map[string][]string{
 	"backend/goref":  {"backend/backendtest"},
 	"backend/onednn": {"backend/backendtest", "backend/goref"},
-	"backend/cuda":   {"backend/backendtest"},
+	"backend/cuda":   {"backend/backendtest", "backend/cuda/emulated", "backend/goref"},
+
+	"backend/cuda/driver":  {"backend/cuda/emulated"},
+	"backend/cuda/kernels": {"backend/cuda/driver", "backend/cuda/emulated"},
+	"backend/cuda/nvlib":   {"backend/cuda/driver", "backend/cuda/emulated"},
 }
 
 // owners name the only packages that may import a module or a standard package (with all below it), in tests too. What
@@ -64,18 +73,21 @@ var owners = map[string][]string{
 	"gorgonia.org/gorgonia":         {"graph"},
 	"gorgonia.org/tensor":           {"graph"},
 	"github.com/chewxy/hm":          {"graph"}, // the types of Gorgonia's ops
-	"gorgonia.org/cu":               {"backend/cuda"},
+	"gorgonia.org/cu":               {"backend/cuda/driver"},
 	"github.com/google/flatbuffers": {"modelfile"},
 	"github.com/klauspost/compress": {"modelfile"}, // zstd
 	"image/gif":                     {"imageio"},
 	"image/jpeg":                    {"imageio"},
 	"image/png":                     {"imageio"},
-	"C":                             {"backend/onednn", "backend/cuda", "imageio", "capi"},
+	"C":                             {"backend/onednn", "backend/cuda/driver", "backend/cuda/nvlib", "backend/cuda/emulated", "imageio", "capi"},
 }
 
 // native name the only packages whose C, C++ and cgo text may speak of a library.
 var native = map[string][]string{
 	"dnnl":      {"backend/onednn"},
 	"turbojpeg": {"imageio"},
+	"cuda.h":    {"backend/cuda/driver"},
+	"cudnn":     {"backend/cuda/nvlib", "backend/cuda/emulated"},
+	"cublas":    {"backend/cuda/nvlib", "backend/cuda/emulated"},
 	"//export ": {"capi"},
 }

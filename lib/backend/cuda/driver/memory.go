@@ -1,0 +1,54 @@
+package driver
+
+// #include <cuda.h>
+import "C"
+
+import (
+	"unsafe"
+
+	"gorgonia.org/cu"
+
+	"libdsl/lib/errs"
+)
+
+// Ptr is an address in a GPU's memory.
+type Ptr uint64
+
+// MemInfo is the GPU's memory in bytes.
+func MemInfo() (free, total int64, err error) {
+	free, total, err = cu.MemInfo()
+	return free, total, failed(err, "cuda: free memory")
+}
+
+// Alloc is memory of the GPU, with whatever was in it. Errors: OutOfMemory.
+func Alloc(bytes int64) (Ptr, error) {
+	p, err := cu.MemAlloc(bytes)
+	if err == cu.OutOfMemory {
+		free, total, _ := cu.MemInfo()
+		return 0, errs.New(errs.OutOfMemory, "cuda: no memory for %d MB on the GPU, where %d of %d MB are free; use a smaller batch or image",
+			bytes>>20, free>>20, total>>20)
+	}
+	return Ptr(p), failed(err, "cuda: allocating %d bytes", bytes)
+}
+
+// Free frees it.
+func Free(p Ptr) error { return failed(cu.MemFree(cu.DevicePtr(p)), "cuda: freeing memory") }
+
+// HostAlloc is memory of the host that the GPU can copy from and to by itself. Errors: OutOfMemory.
+func HostAlloc(bytes int64) (unsafe.Pointer, error) {
+	var p unsafe.Pointer
+	return p, check(C.cuMemHostAlloc(&p, C.size_t(bytes), C.CU_MEMHOSTALLOC_PORTABLE), "allocating pinned memory")
+}
+
+// HostFree frees it.
+func HostFree(p unsafe.Pointer) error { return check(C.cuMemFreeHost(p), "freeing pinned memory") }
+
+// CopyIn copies to the GPU and returns when it is done. It does not wait for streams.
+func CopyIn(dst Ptr, src unsafe.Pointer, bytes int64) error {
+	return failed(cu.MemcpyHtoD(cu.DevicePtr(dst), src, bytes), "cuda: copying %d bytes to the GPU", bytes)
+}
+
+// CopyOut copies from the GPU and returns when it is done. It does not wait for streams.
+func CopyOut(dst unsafe.Pointer, src Ptr, bytes int64) error {
+	return failed(cu.MemcpyDtoH(dst, cu.DevicePtr(src), bytes), "cuda: copying %d bytes from the GPU", bytes)
+}

@@ -1,0 +1,77 @@
+package driver
+
+/*
+#include <cuda.h>
+static CUresult load(const char *ptx, CUmodule *module, char *log, size_t bytes) {
+	CUjit_option options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
+	void *values[] = {log, (void *)bytes};
+	return cuModuleLoadDataEx(module, ptx, 2, options, values);
+}
+// Every parameter has 8 bytes.
+static CUresult launch(CUfunction f, CUstream stream, unsigned x, unsigned y, unsigned threads, unsigned shared, uint64_t *args, int n) {
+	void *parameters[32];
+	for (int i = 0; i < n; i++) parameters[i] = &args[i];
+	return cuLaunchKernel(f, x, y, 1, threads, 1, 1, shared, stream, parameters, 0);
+}
+*/
+import "C"
+
+import (
+	"strings"
+	"unsafe"
+
+	"libdsl/lib/errs"
+)
+
+// maxArgs is the number of parameters that a kernel may have.
+const maxArgs = 32
+
+// Module is code that was loaded.
+type Module struct{ handle C.CUmodule }
+
+// LoadModule compiles PTX for the GPU of the current context; the driver keeps what it compiled on disk. Errors: Device with the compiler's own words.
+func LoadModule(ptx []byte) (*Module, error) {
+	const logBytes = 8192
+	text, log := C.CString(string(ptx)), (*C.char)(C.calloc(1, logBytes))
+	defer C.free(unsafe.Pointer(text))
+	defer C.free(unsafe.Pointer(log))
+	m := &Module{}
+	if err := check(C.load(text, &m.handle, log, logBytes), "loading kernels"); err != nil {
+		if said := strings.TrimSpace(C.GoString(log)); said != "" {
+			return nil, errs.Wrap(errs.KindOf(err), err, "cuda: the driver's compiler says %q", said)
+		}
+		return nil, err
+	}
+	return m, nil
+}
+
+// Close unloads the code.
+func (m *Module) Close() error { return check(C.cuModuleUnload(m.handle), "unloading kernels") }
+
+// Function is a kernel.
+type Function struct{ handle C.CUfunction }
+
+// Function finds a kernel and makes sure that its code is on the GPU, since a driver that loads lazily could not do so in a capture. Errors: NotFound.
+func (m *Module) Function(name string) (Function, error) {
+	c := C.CString(name)
+	defer C.free(unsafe.Pointer(c))
+	var f Function
+	switch r := C.cuModuleGetFunction(&f.handle, m.handle, c); r {
+	case C.CUDA_SUCCESS:
+	case C.CUDA_ERROR_NOT_FOUND:
+		return f, errs.New(errs.NotFound, "cuda: kernel %q is not in the loaded code", name)
+	default:
+		return f, check(r, "finding a kernel")
+	}
+	var registers C.int
+	return f, check(C.cuFuncGetAttribute(&registers, C.CU_FUNC_ATTRIBUTE_NUM_REGS, f.handle), "loading a kernel")
+}
+
+// Launch puts a kernel into a stream: gridX·gridY blocks of so many threads. The arguments have 8 bytes each. It does not allocate. Errors: Device.
+func (f Function) Launch(s *Stream, gridX, gridY, threads, sharedBytes int, args ...uint64) error {
+	if len(args) > maxArgs || gridX < 1 || gridY < 1 {
+		return errs.New(errs.Internal, "cuda: launch of %d×%d blocks with %d arguments", gridX, gridY, len(args))
+	}
+	return check(C.launch(f.handle, s.c(), C.uint(gridX), C.uint(gridY), C.uint(threads), C.uint(sharedBytes),
+		(*C.uint64_t)(unsafe.SliceData(args)), C.int(len(args))), "launching a kernel")
+}
