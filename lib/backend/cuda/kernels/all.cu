@@ -1,2 +1,10 @@
 // All kernels: the one translation unit that becomes PTX.
+#include "adam.cu"
+#include "channels.cu"
+#include "conv.cu"
+#include "distance.cu"
+#include "image.cu"
+#include "norm.cu"
 #include "pointwise.cu"
+#include "pool.cu"
+#include "weights.cu"

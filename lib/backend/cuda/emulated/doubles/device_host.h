@@ -6,7 +6,7 @@ namespace emulated {
 // The thread that runs. Kernels run under one lock, one thread at a time.
 struct place {
     int thread;
-    unsigned block_x, block_y, grid_x;
+    unsigned block_x, block_y, grid_x, grid_y;
     bool cooperating;
 };
 extern place here;

@@ -178,7 +178,7 @@ bool run_grid(const kernel &k, unsigned grid_x, unsigned grid_y, const word *arg
     shuffle(order, seed);
     block_kernel = &k;
     block_args = args;
-    here.grid_x = grid_x;
+    here.grid_x = grid_x, here.grid_y = grid_y;
     here.cooperating = k.cooperates;
     unsigned long long blocks = (unsigned long long)grid_x * grid_y, first = next_random(seed) % blocks;
     for (unsigned long long b = 0; b < blocks; b++) {
