@@ -23,13 +23,16 @@ var packages = map[string]rule{
 	"plan":    {level: 2},
 	"backend": {level: 2, same: []string{"plan"}}, // a backend compiles plans
 
-	"backend/goref":       {level: 3},
-	"backend/onednn":      {level: 3},
-	"backend/cuda":        {level: 3, same: []string{"backend/cuda/driver", "backend/cuda/kernels", "backend/cuda/nvlib"}},
+	"backend/goref":         {level: 3},
+	"backend/onednn":        {level: 3},
+	"backend/cuda":          {level: 3, same: []string{"backend/cuda/driver", "backend/cuda/kernels", "backend/cuda/nvlib"}},
 	"backend/cuda/driver":   {level: 3},
 	"backend/cuda/kernels":  {level: 3},
 	"backend/cuda/nvlib":    {level: 3},
 	"backend/cuda/emulated": {level: 3}, // test doubles of the driver and of NVIDIA's libraries
+
+	"backend/cuda/emulated/doubles": {level: 3},
+	"backend/cuda/driver/include":   {level: 3},
 
 	"backend/backendtest": {level: 3, same: []string{"backend/goref"}}, // the reference of the conformance suite
 	"graph":               {level: 3, same: []string{"backend/goref"}}, // the ops' reference kernels
@@ -87,7 +90,7 @@ var native = map[string][]string{
 	"dnnl":      {"backend/onednn"},
 	"turbojpeg": {"imageio"},
 	"cuda.h":    {"backend/cuda/driver"},
-	"cudnn":     {"backend/cuda/nvlib", "backend/cuda/emulated"},
-	"cublas":    {"backend/cuda/nvlib", "backend/cuda/emulated"},
+	"cudnn":     {"backend/cuda/nvlib", "backend/cuda/emulated/doubles"},
+	"cublas":    {"backend/cuda/nvlib", "backend/cuda/emulated/doubles"},
 	"//export ": {"capi"},
 }
