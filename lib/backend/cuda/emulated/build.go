@@ -53,14 +53,21 @@ func build(d double, driver string) (string, error) {
 	// Several test programs may build it at once: each its own file, and the last one wins.
 	made := fmt.Sprintf("%s.%d", path, os.Getpid())
 	args := append(append([]string{}, flags...), "-o", made, "-Wl,-soname,"+d.file)
-	for _, c := range d.compile {
-		args = append(args, filepath.Join(at, c))
+	sources, err := files(at, d.compile)
+	if err != nil {
+		return "", err
 	}
+	args = append(args, sources...)
 	if d.driver {
 		args = append(args, driver, "-Wl,-rpath,"+filepath.Dir(driver))
 	}
 	if out, err := exec.Command("g++", append(args, "-ldl", "-pthread")...).CombinedOutput(); err != nil {
 		return "", errs.Wrap(errs.Internal, err, "emulated: %s does not build:\n%s", d.file, out)
+	}
+	if d.alias != "" {
+		if err := os.Symlink(d.file, filepath.Join(home, d.alias)); err != nil && !os.IsExist(err) {
+			return "", errs.Wrap(errs.IO, err, "emulated: %s", d.alias)
+		}
 	}
 	if err := os.Rename(made, path); err != nil {
 		return "", errs.Wrap(errs.IO, err, "emulated: %s", d.file)
@@ -72,20 +79,31 @@ func build(d double, driver string) (string, error) {
 func digest(at string, d double, driver string) (string, error) {
 	h := sha256.New()
 	fmt.Fprintln(h, flags, d, driver)
-	for _, pattern := range append(append([]string{}, d.compile...), d.headers...) {
-		files, err := filepath.Glob(filepath.Join(at, pattern))
-		if err != nil || len(files) == 0 {
-			return "", errs.New(errs.NotFound, "emulated: no file matches %q", pattern)
+	all, err := files(at, append(append([]string{}, d.compile...), d.headers...))
+	if err != nil {
+		return "", err
+	}
+	for _, f := range all {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			return "", errs.Wrap(errs.IO, err, "emulated: a source cannot be read")
 		}
-		for _, f := range files {
-			text, err := os.ReadFile(f)
-			if err != nil {
-				return "", errs.Wrap(errs.IO, err, "emulated: a source cannot be read")
-			}
-			fmt.Fprintf(h, "%s %x\n", strings.TrimPrefix(f, at), sha256.Sum256(text))
-		}
+		fmt.Fprintf(h, "%s %x\n", strings.TrimPrefix(f, at), sha256.Sum256(text))
 	}
 	return fmt.Sprintf("%x", h.Sum(nil)[:8]), nil
+}
+
+// files lists what matches the patterns, each of which must match something.
+func files(at string, patterns []string) ([]string, error) {
+	var all []string
+	for _, pattern := range patterns {
+		some, err := filepath.Glob(filepath.Join(at, pattern))
+		if err != nil || len(some) == 0 {
+			return nil, errs.New(errs.NotFound, "emulated: no file matches %q", pattern)
+		}
+		all = append(all, some...)
+	}
+	return all, nil
 }
 
 // present reports whether a double has been written.
@@ -94,6 +112,6 @@ func present(d double) bool {
 	if err != nil {
 		return false
 	}
-	_, err = os.Stat(filepath.Join(at, d.compile[0]))
+	_, err = files(at, d.compile)
 	return err == nil
 }

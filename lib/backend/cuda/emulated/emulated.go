@@ -22,9 +22,10 @@ import (
 // double is one library: what is compiled, into which file, and the variable that leads the backend to it.
 type double struct {
 	file, variable string
-	compile        []string // below this folder
-	headers        []string // patterns of what those include
+	compile        []string // patterns below this folder
+	headers        []string // and of what those include
 	driver         bool     // it links against the emulated driver
+	alias          string   // another name for the file
 }
 
 var doubles = []double{
@@ -32,10 +33,10 @@ var doubles = []double{
 		compile: []string{"doubles/context.cpp", "doubles/errors.cpp", "doubles/fiber.cpp", "doubles/kernels.cpp", "doubles/memory.cpp",
 			"doubles/module.cpp", "doubles/stream.cpp"},
 		headers: []string{"doubles/*.h", "../kernels/*.cu", "../kernels/*.h"}},
-	{file: "libcudnn.so.9", variable: "DSL_CUDNN_LIBRARY", driver: true,
-		compile: []string{"doubles/cudnn.cpp"}, headers: []string{"doubles/*.h"}},
+	{file: "libcudnn.so.9", variable: "DSL_CUDNN_LIBRARY", driver: true, alias: "libcudnn_graph.so.9", // a part that the real one has
+		compile: []string{"doubles/cudnn.cpp", "doubles/cudnn_graph.cpp"}, headers: []string{"doubles/*.h"}},
 	{file: "libcublas.so.12", variable: "DSL_CUBLAS_LIBRARY", driver: true,
-		compile: []string{"doubles/cublas.cpp"}, headers: []string{"doubles/*.h"}},
+		compile: []string{"doubles/cublas*.cpp"}, headers: []string{"doubles/*.h"}},
 }
 
 // Real reports whether the tests use this machine's GPU instead of the doubles.
