@@ -4,11 +4,11 @@ import json
 import os
 import re
 import signal
-import subprocess
 import time
 
+import process
 import pytest
-from conftest import PYTHON, ROOT, run
+from conftest import PYTHON, ROOT
 from PIL import Image
 
 QUICKSTART = [PYTHON, ROOT / "examples" / "quickstart.py"]
@@ -48,7 +48,7 @@ def test_a_folder_without_splits_gets_a_test_split(trained, tmp_path):
         folder = tmp_path / "images" / f"class{i % 2}"
         folder.mkdir(parents=True, exist_ok=True)
         os.symlink(path, folder / f"{i}.png")
-    said = run([*QUICKSTART, tmp_path / "images", "--out", tmp_path / "out", "--learners", 1, *SMALL])
+    said = process.output([*QUICKSTART, tmp_path / "images", "--out", tmp_path / "out", "--learners", 1, *SMALL])
     assert "no test split: made one" in said
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["training"]["num_learners"] == 1
 
@@ -64,30 +64,21 @@ def test_a_folder_without_splits_gets_a_test_split(trained, tmp_path):
     ],
 )
 def test_errors_are_one_clear_line(arguments, says, tmp_path):
-    done = subprocess.run([str(c) for c in [*QUICKSTART, *arguments, "--out", tmp_path]], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    done = process.run([*QUICKSTART, *arguments, "--out", tmp_path])
     assert done.returncode != 0
     assert says in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
 
 
-def hear_ctrl_c():
-    """What runs in the background, this test too, may have been told to ignore Ctrl-C; its children would inherit that."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def test_ctrl_c_stops_it_and_keeps_the_last_model(trained, tmp_path):
-    command = [*QUICKSTART, trained.manifest, "--out", tmp_path, *SMALL, "--steps", 100000]
-    with subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL,
-                          preexec_fn=hear_ctrl_c) as process:  # fmt: skip
-        log = tmp_path / "training.jsonl"
-        deadline = time.monotonic() + 120
-        while not (log.exists() and '"step"' in log.read_text()) and process.poll() is None:
-            assert time.monotonic() < deadline, "the training did not begin"
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
+    log = tmp_path / "training.jsonl"
+    with process.Process([*QUICKSTART, trained.manifest, "--out", tmp_path, *SMALL, "--steps", 100000]) as program:
+        program.wait_until(lambda: log.exists() and '"step"' in log.read_text(), "the training has not begun")
+        program.send_signal(signal.SIGINT)
         begun = time.monotonic()
-        said = process.communicate(timeout=60)[1]
-    assert process.returncode != 0 and said.strip().splitlines()[-1].startswith("quickstart: stopped") and "Traceback" not in said
-    assert time.monotonic() - begun < 20
+        program.wait()
+        took = time.monotonic() - begun
+    assert program.returncode != 0 and program.stderr.strip().splitlines()[-1].startswith("quickstart: stopped") and "Traceback" not in program.stderr
+    assert took < 20
     import dsl
 
     with dsl.Model.load(tmp_path / "model.last.dsl") as model:

@@ -7,7 +7,8 @@ import subprocess
 
 import numpy as np
 import pytest
-from conftest import PYTHON, ROOT, run
+from conftest import PYTHON, ROOT
+from process import output
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -21,27 +22,27 @@ def block(language):
 @pytest.fixture(scope="module")
 def installed(trained, tmp_path_factory):
     prefix = tmp_path_factory.mktemp("prefix")
-    run(["cmake", "--install", ROOT / "build" / "release", "--prefix", prefix])
+    output(["cmake", "--install", ROOT / "build" / "release", "--prefix", prefix])
     return prefix
 
 
 def pkg_config(prefix):
     pc = next(prefix.glob("lib/**/dsl.pc"))
-    flags = run(["pkg-config", "--cflags", "--libs", "dsl"], env={**os.environ, "PKG_CONFIG_PATH": str(pc.parent)})
+    flags = output(["pkg-config", "--cflags", "--libs", "dsl"], env={**os.environ, "PKG_CONFIG_PATH": str(pc.parent)})
     return shlex.split(flags) + [f"-Wl,-rpath,{pc.parent.parent}"]
 
 
 def compile_and_run(compiler, source, prefix, folder, arguments):
     (folder / source[0]).write_text(block(source[1]), encoding="utf-8")
-    run([*compiler, "-Wall", "-Wextra", "-Werror", folder / source[0], "-o", folder / "program", *pkg_config(prefix)])
-    return run([folder / "program", *arguments])
+    output([*compiler, "-Wall", "-Wextra", "-Werror", folder / source[0], "-o", folder / "program", *pkg_config(prefix)])
+    return output([folder / "program", *arguments])
 
 
 def test_the_python_program_runs(trained, installed, tmp_path):
     (tmp_path / "first.py").write_text(block("python"), encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(installed / "share" / "dsl" / "python")}
     del environment["DSL_LIBRARY"]  # the installed one is to be found
-    text = run([PYTHON, tmp_path / "first.py", trained.model, *trained.images[:2]], env=environment)
+    text = output([PYTHON, tmp_path / "first.py", trained.model, *trained.images[:2]], env=environment)
     number = r"(-?\d+\.\d+)"
     assert -1 <= float(re.search(rf"^similarity {number}$", text, re.MULTILINE)[1]) <= 1
     places, bias, together = map(float, re.search(rf"add up to {number}, bias {number}, together {number}$", text, re.MULTILINE).groups())
@@ -76,6 +77,6 @@ def test_links_and_scripts_exist():
 
 
 def test_the_options_table_is_that_of_the_quickstart():
-    help_text = run([PYTHON, ROOT / "examples" / "quickstart.py", "--help"])
+    help_text = output([PYTHON, ROOT / "examples" / "quickstart.py", "--help"])
     documented = set(re.findall(r"`(--[a-z-]+)`", README.split("| option |")[1].split("\n\n")[0]))
     assert documented == set(re.findall(r"(--[a-z-]+)", help_text)) - {"--help"}

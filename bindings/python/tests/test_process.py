@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 import dsl
+import process
 from conftest import draw
 from dsl import _native
 from dsl.overlay import write_png
@@ -23,12 +23,12 @@ def environment():
     return {**os.environ, "PYTHONPATH": PACKAGE}
 
 
-def python(code, *arguments, timeout=60):
-    return subprocess.run([sys.executable, "-c", code, *map(str, arguments)], env=environment(), capture_output=True, text=True, timeout=timeout)
+def python(code, *arguments, limit_s=60, **more):
+    return process.run([sys.executable, "-c", code, *arguments], limit_s, env={**environment(), **more})
 
 
-def cli(*arguments, timeout=120):
-    return subprocess.run([sys.executable, "-m", "dsl", *map(str, arguments)], env=environment(), capture_output=True, text=True, timeout=timeout)
+def cli(*arguments, **options):
+    return process.run([sys.executable, "-m", "dsl", *arguments], env=environment(), **options)
 
 
 def test_import_does_not_load_the_library():
@@ -43,14 +43,12 @@ def test_loading_the_library_does_not_load_onednn():
 
 
 def test_a_missing_library_says_where_it_was_looked_for():
-    done = subprocess.run([sys.executable, "-c", "import dsl; dsl.version()"], env={**environment(), "DSL_LIBRARY": "/no/such/libdsl.so"},
-                          capture_output=True, text=True)
+    done = python("import dsl; dsl.version()", DSL_LIBRARY="/no/such/libdsl.so")
     assert done.returncode != 0 and "/no/such/libdsl.so" in done.stderr and "DSL_LIBRARY" in done.stderr
 
 
 def test_the_library_that_is_not_ours_is_refused():
-    done = subprocess.run([sys.executable, "-c", "import dsl; dsl.version()"], env={**environment(), "DSL_LIBRARY": "/lib/x86_64-linux-gnu/libm.so.6"},
-                          capture_output=True, text=True)
+    done = python("import dsl; dsl.version()", DSL_LIBRARY="/lib/x86_64-linux-gnu/libm.so.6")
     assert done.returncode != 0 and "cannot use libm.so.6" in done.stderr
 
 
@@ -78,12 +76,12 @@ print(len(image))
 
 
 def test_a_forked_child_gets_an_error_and_the_parent_goes_on():
-    done = python(FORK, timeout=20)
+    done = python(FORK, limit_s=20)
     assert done.stdout.split() == ["0", "1"], done.stderr
 
 
 def test_a_child_may_load_the_library_that_its_parent_did_not():
-    done = python("import os, dsl\npid = os.fork()\nif pid == 0:\n    print(dsl.version(), flush=True)\n    os._exit(0)\nos.waitpid(pid, 0)", timeout=20)
+    done = python("import os, dsl\npid = os.fork()\nif pid == 0:\n    print(dsl.version(), flush=True)\n    os._exit(0)\nos.waitpid(pid, 0)", limit_s=20)
     assert done.stdout.strip() == dsl.version(), done.stderr
 
 
@@ -106,21 +104,16 @@ except KeyboardInterrupt:
 """
 
 
-def hear_ctrl_c():
-    """What runs in the background, this test too, may have been told to ignore Ctrl-C; its children would inherit that."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def test_ctrl_c_stops_a_training_and_leaves_the_last_model(tmp_path, images):
     out = tmp_path / "m.dsl"
-    child = subprocess.Popen([sys.executable, "-c", INTERRUPT, str(out), str(Path(__file__).parent)], env=environment(), stdout=subprocess.PIPE, text=True,
-                             preexec_fn=hear_ctrl_c)
-    assert child.stdout.readline().strip() == "training"
-    sent = time.time()
-    child.send_signal(signal.SIGINT)
-    word, at = child.stdout.readline().split()
-    assert child.wait(20) == 0
-    assert word == "interrupted"
+    with process.Process([sys.executable, "-c", INTERRUPT, out, Path(__file__).parent], env=environment()) as child:
+        child.wait_until(lambda: "training" in child.stdout, "the training has not begun")
+        sent = time.time()
+        child.send_signal(signal.SIGINT)
+        child.wait()
+        assert child.returncode == 0
+    training, word, at = child.stdout.split()
+    assert (training, word) == ("training", "interrupted")
     # The design promises 200 ms; a loaded test machine gets five times that. The number is printed for people.
     print(f"KeyboardInterrupt after {(float(at) - sent) * 1000:.0f} ms")
     assert float(at) - sent < 1
@@ -183,7 +176,7 @@ def test_the_command_line_trains(tmp_path):
     ],
 )
 def test_the_command_line_fails_with_one_clear_line(arguments, code, word, tmp_path):
-    done = subprocess.run([sys.executable, "-m", "dsl", *arguments], env=environment(), capture_output=True, text=True, cwd=tmp_path)
+    done = cli(*arguments, cwd=tmp_path)
     assert done.returncode == code and word in done.stderr and "Traceback" not in done.stderr
     if code == 1:
         assert len(done.stderr.splitlines()) == 1
