@@ -1,5 +1,6 @@
 """Training from arrays, manifests and folders; progress; what is refused before it starts; leaks."""
 
+import gc
 import json
 
 import numpy as np
@@ -139,6 +140,7 @@ def test_unreadable_images_stop_or_are_left_out(manifest, tmp_path):
 
 def test_handles_do_not_leak(dataset, images, tmp_path):
     dsl.wait_for_files()
+    gc.collect()  # what earlier tests left to the collector must not vanish in between
     before = _native.lib().dsl_live_handles()
     with dsl.train(dataset, tmp_path / "m.dsl", progress=False, **TINY) as model:
         model.embed(images[:3])
@@ -147,4 +149,5 @@ def test_handles_do_not_leak(dataset, images, tmp_path):
         with pytest.raises(dsl.Error):
             model.embed([images[0], "absent.png"])
     dsl.Dataset.from_arrays(images, [0] * 24).close()
+    gc.collect()
     assert _native.lib().dsl_live_handles() == before
