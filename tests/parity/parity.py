@@ -40,6 +40,7 @@ from network import Arch, Network, from_libdsl, is_running, to_libdsl  # noqa: E
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RATIO = 3
+LIMIT_S = 900  # of a program: none may hang a test
 BARS = {"forward": 1e-4, "inference": 1e-4, "running": 1e-4, "calibrated": 1e-4, "gradient": 1e-3, "step1": 1e-2, "step3": 1e-2,
         "running3": 1e-4}
 PASS, STEPS = ("forward", "inference", "running", "calibrated", "gradient"), ("step1", "step3", "running3")
@@ -94,7 +95,7 @@ def program():
     """Builds tests/parity/run, once."""
     folder = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, folder)
-    subprocess.run(["go", "build", "-o", folder, "./tests/parity/run"], cwd=ROOT, check=True)
+    subprocess.run(["go", "build", "-o", folder, "./tests/parity/run"], cwd=ROOT, check=True, timeout=LIMIT_S)
     return pathlib.Path(folder) / "run"
 
 
@@ -103,7 +104,7 @@ def our_run(arch, tensors, pixels, seed, like, options):
     with tempfile.TemporaryDirectory() as tmp:
         folder = pathlib.Path(tmp)
         write_folder(folder, arch, tensors, pixels, seed)
-        subprocess.run([program(), "-backend", options.backend, "-threads", str(options.threads), folder], check=True)
+        subprocess.run([program(), "-backend", options.backend, "-threads", str(options.threads), folder], check=True, timeout=LIMIT_S)
         return {g: {n: read(folder / "out" / g, n, ref, tensors) for n, ref in refs.items()} for g, refs in like.items()}
 
 

@@ -13,69 +13,40 @@ import (
 	"time"
 
 	"libdsl/lib/backend"
-	_ "libdsl/lib/backend/onednn"
+	"libdsl/lib/errs"
 	"libdsl/lib/ir"
 	"libdsl/lib/model"
 	"libdsl/tests/internal/network"
 )
 
 func main() {
-	name := flag.String("backend", "onednn", "backend")
-	threads := flag.Int("threads", 2, "threads")
 	task := flag.String("task", "train", "train or infer")
-	flag.Parse()
-	if flag.NArg() != 1 || *task != "train" && *task != "infer" {
-		fmt.Fprintln(os.Stderr, "usage: run [-backend NAME] [-threads N] [-task train|infer] FOLDER")
-		os.Exit(2)
-	}
-	if err := run(flag.Arg(0), *name, *task, *threads); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	network.Main(func(n *network.Network, be backend.Backend, threads int) error {
+		switch *task {
+		case "train":
+			return train(n, be, backend.Options{Threads: threads})
+		case "infer":
+			return infer(n, be, backend.Options{Threads: threads, Winograd: true})
+		}
+		return errs.New(errs.Invalid, "run: task: got %q, want train or infer", *task)
+	})
 }
 
-func run(dir, name, task string, threads int) error {
-	be, err := backend.Open(name, backend.Device{})
-	if err != nil {
-		return err
-	}
-	net, err := network.Load(dir)
-	if err != nil {
-		return err
-	}
-	if task == "train" {
-		return train(net, be, backend.Options{Threads: threads}, dir)
-	}
-	return infer(net, be, backend.Options{Threads: threads, Winograd: true}, dir)
-}
-
-func train(net *network.Network, be backend.Backend, o backend.Options, dir string) error {
+func train(net *network.Network, be backend.Backend, o backend.Options) error {
 	t, err := net.NewTraining(be, o)
 	if err != nil {
 		return err
 	}
 	defer t.Close()
 	args := network.Adam(0, 1e-6, 1e-4) // a rate that hundreds of steps do not diverge at
-	return serve(dir, t.Program, func() error {
+	return serve(net.Dir, t.Program, func() error {
 		args.Step++
 		return t.Step(args)
 	})
 }
 
-func infer(net *network.Network, be backend.Backend, o backend.Options, dir string) error {
-	tensors, err := model.Tensors(net.Arch, false)
-	if err != nil {
-		return err
-	}
-	store, err := be.NewStore(tensors)
-	if err != nil {
-		return err
-	}
-	defer store.Close()
-	if err := net.Weights.WriteTo(store); err != nil {
-		return err
-	}
-	r, err := model.NewRunner(net.Arch, be, store, o, false)
+func infer(net *network.Network, be backend.Backend, o backend.Options) error {
+	r, err := net.NewInference(be, o)
 	if err != nil {
 		return err
 	}
@@ -88,7 +59,7 @@ func infer(net *network.Network, be backend.Backend, o backend.Options, dir stri
 	if err != nil {
 		return err
 	}
-	return serve(dir, program, func() error {
+	return serve(net.Dir, program, func() error {
 		copy(pixels, net.Pixels)
 		return program.Forward(context.Background(), &ir.Args{})
 	})

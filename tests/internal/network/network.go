@@ -1,5 +1,5 @@
-// Package network reads a network with its inputs from a folder that a Python test wrote, and trains it on a backend: our half of
-// the tests and benchmarks that hold us against PyTorch.
+// Package network reads a network with its inputs from a folder that a Python test wrote, and trains and runs it on a backend: our half
+// of the tests and benchmarks that hold us against PyTorch.
 //
 // A folder holds index.json, a raw little-endian float32 file NAME.f32 for each tensor in the layout of package ir, pixels.u8
 // [B,H,W,3] and seed.f32, dL/de [B,D].
@@ -32,6 +32,7 @@ type Index struct {
 // Network is a folder's content.
 type Network struct {
 	Index
+	Dir     string
 	Arch    model.Arch
 	Weights model.Weights
 	Pixels  []byte
@@ -44,7 +45,7 @@ func Load(dir string) (*Network, error) {
 	if err != nil {
 		return nil, errs.Wrap(errs.IO, err, "network: index.json")
 	}
-	n := &Network{Weights: model.Weights{}}
+	n := &Network{Dir: dir, Weights: model.Weights{}}
 	if err := json.Unmarshal(text, &n.Index); err != nil {
 		return nil, errs.Wrap(errs.Corrupt, err, "network: index.json")
 	}

@@ -6,51 +6,28 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"libdsl/lib/backend"
-	_ "libdsl/lib/backend/goref"
-	_ "libdsl/lib/backend/onednn"
 	"libdsl/lib/ir"
 	"libdsl/lib/model"
 	"libdsl/tests/internal/network"
 )
 
 func main() {
-	name := flag.String("backend", "onednn", "backend")
-	threads := flag.Int("threads", 2, "threads")
 	winograd := flag.Bool("winograd", false, "allow Winograd convolutions in inference")
-	flag.Parse()
-	if flag.NArg() != 1 {
-		fmt.Fprintln(os.Stderr, "usage: run [-backend NAME] [-threads N] [-winograd] FOLDER")
-		os.Exit(2)
-	}
-	if err := run(flag.Arg(0), *name, *threads, *winograd); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
-
-func run(dir, name string, threads int, winograd bool) error {
-	be, err := backend.Open(name, backend.Device{})
-	if err != nil {
-		return err
-	}
-	net, err := network.Load(dir)
-	if err != nil {
-		return err
-	}
-	out := filepath.Join(dir, "out")
-	if err := training(net, be, backend.Options{Threads: threads}, out); err != nil {
-		return err
-	}
-	if err := calibration(net, be, backend.Options{Threads: threads}, out); err != nil {
-		return err
-	}
-	return inference(net, be, backend.Options{Threads: threads, Winograd: winograd}, out)
+	network.Main(func(n *network.Network, be backend.Backend, threads int) error {
+		out := filepath.Join(n.Dir, "out")
+		if err := training(n, be, backend.Options{Threads: threads}, out); err != nil {
+			return err
+		}
+		if err := calibration(n, be, backend.Options{Threads: threads}, out); err != nil {
+			return err
+		}
+		return inference(n, be, backend.Options{Threads: threads, Winograd: *winograd}, out)
+	})
 }
 
 // training writes the forward pass, the gradients, and the weights after each of the steps that are compared.
@@ -132,19 +109,7 @@ func calibration(net *network.Network, be backend.Backend, o backend.Options, ou
 
 // inference writes what a model.Runner gives for the network before any step.
 func inference(net *network.Network, be backend.Backend, o backend.Options, out string) error {
-	tensors, err := model.Tensors(net.Arch, false)
-	if err != nil {
-		return err
-	}
-	store, err := be.NewStore(tensors)
-	if err != nil {
-		return err
-	}
-	defer store.Close()
-	if err := net.Weights.WriteTo(store); err != nil {
-		return err
-	}
-	r, err := model.NewRunner(net.Arch, be, store, o, false)
+	r, err := net.NewInference(be, o)
 	if err != nil {
 		return err
 	}
