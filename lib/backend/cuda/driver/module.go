@@ -29,14 +29,16 @@ const maxArgs = 32
 // Module is code that was loaded.
 type Module struct{ handle C.CUmodule }
 
-// LoadModule compiles PTX for the GPU of the current context; the driver keeps what it compiled on disk. Errors: Device with the compiler's own words.
+// LoadModule compiles PTX, ended by a zero byte, for the GPU of the current context; the driver keeps what it compiled on disk. Errors: Device with the compiler's own words.
 func LoadModule(ptx []byte) (*Module, error) {
 	const logBytes = 8192
-	text, log := C.CString(string(ptx)), (*C.char)(C.calloc(1, logBytes))
-	defer C.free(unsafe.Pointer(text))
+	if len(ptx) == 0 || ptx[len(ptx)-1] != 0 {
+		return nil, errs.New(errs.Internal, "cuda: kernels: the text does not end in a zero byte")
+	}
+	log := (*C.char)(C.calloc(1, logBytes))
 	defer C.free(unsafe.Pointer(log))
 	m := &Module{}
-	if err := check(C.load(text, &m.handle, log, logBytes), "loading kernels"); err != nil {
+	if err := check(C.load((*C.char)(unsafe.Pointer(&ptx[0])), &m.handle, log, logBytes), "loading kernels"); err != nil {
 		if said := strings.TrimSpace(C.GoString(log)); said != "" {
 			return nil, errs.Wrap(errs.KindOf(err), err, "cuda: the driver's compiler says %q", said)
 		}
