@@ -66,7 +66,7 @@ var testOnly = map[string][]string{
 	"backend/cuda":   {"backend/backendtest", "backend/cuda/emulated", "backend/goref"},
 
 	"backend/cuda/driver":  {"backend/cuda/emulated"},
-	"backend/cuda/kernels": {"backend/cuda/driver", "backend/cuda/emulated"},
+	"backend/cuda/kernels": {"backend/cuda/driver", "backend/cuda/emulated", "backend/goref"},
 	"backend/cuda/nvlib":   {"backend/cuda/driver", "backend/cuda/emulated"},
 }
 

@@ -22,10 +22,16 @@ func Retain(ordinal int) (*Context, error) {
 }
 
 // Use makes the context current on this operating-system thread.
-func (c *Context) Use() error { return failed(cu.SetCurrentContext(c.handle), "cuda: making the context current") }
+func (c *Context) Use() error {
+	return failed(cu.SetCurrentContext(c.handle), "cuda: making the context current")
+}
 
 // Drop leaves no context current on this thread.
-func (c *Context) Drop() error { return failed(cu.SetCurrentContext(cu.CUContext{}), "cuda: leaving the context") }
+func (c *Context) Drop() error {
+	return failed(cu.SetCurrentContext(cu.CUContext{}), "cuda: leaving the context")
+}
 
 // Release lets the context go.
-func (c *Context) Release() error { return failed(c.device.ReleasePrimaryCtx(), "cuda: releasing the context") }
+func (c *Context) Release() error {
+	return failed(c.device.ReleasePrimaryCtx(), "cuda: releasing the context")
+}

@@ -57,7 +57,9 @@ func (s *Stream) Zero(dst Ptr, bytes int64) error {
 }
 
 // Synchronize waits until all work is done, and is the place where its failures show.
-func (s *Stream) Synchronize() error { return check(C.cuStreamSynchronize(s.c()), "waiting for the GPU") }
+func (s *Stream) Synchronize() error {
+	return check(C.cuStreamSynchronize(s.c()), "waiting for the GPU")
+}
 
 // Close destroys the stream once its work is done.
 func (s *Stream) Close() error { return failed(s.handle.Destroy(), "cuda: closing a stream") }
@@ -80,7 +82,9 @@ func (s *Stream) EndCapture() (*Graph, error) {
 type Graph struct{ exec C.CUgraphExec }
 
 // Launch puts the work into a stream.
-func (g *Graph) Launch(s *Stream) error { return check(C.cuGraphLaunch(g.exec, s.c()), "launching a graph") }
+func (g *Graph) Launch(s *Stream) error {
+	return check(C.cuGraphLaunch(g.exec, s.c()), "launching a graph")
+}
 
 // Close destroys the graph.
 func (g *Graph) Close() error { return check(C.cuGraphExecDestroy(g.exec), "closing a graph") }
@@ -98,10 +102,14 @@ func NewEvent() (*Event, error) {
 }
 
 // Record puts the event behind the work that the stream has.
-func (e *Event) Record(s *Stream) error { return check(C.cuEventRecord(e.handle, s.c()), "recording an event") }
+func (e *Event) Record(s *Stream) error {
+	return check(C.cuEventRecord(e.handle, s.c()), "recording an event")
+}
 
 // Synchronize waits for the event; one that was never recorded is past.
-func (e *Event) Synchronize() error { return check(C.cuEventSynchronize(e.handle), "waiting for the GPU") }
+func (e *Event) Synchronize() error {
+	return check(C.cuEventSynchronize(e.handle), "waiting for the GPU")
+}
 
 // Since is the milliseconds between two events that are past.
 func (e *Event) Since(earlier *Event) (float64, error) {
