@@ -52,6 +52,6 @@ BLOCK_KERNEL(channel_sum_final, const float *partial, float *out, i64 parts, i64
     double sum = 0;
     const finish f;
     for (i64 p = f.first; f.channel < c && p < parts; p += FINISH_GROUPS) sum += (double)partial[p * c + f.channel];
-    sum = f.sum(sum);
+    sum = sum_channel(f, sum);
     if (f.first == 0 && f.channel < c) out[f.channel] = (float)sum;
 }

@@ -265,17 +265,17 @@ struct finish {
     int first; // the first part of this thread, then every FINISH_GROUPS-th
     i64 channel;
     MEMBER finish() : first(thread_id() / FINISH_CHANNELS), channel(block_x() * FINISH_CHANNELS + thread_id() % FINISH_CHANNELS) {}
-    // The sum over the channel's threads, for all of them.
-    MEMBER double sum(double v) const {
-        SHARED double room[BLOCK];
-        const int t = thread_id();
-        meet();
-        room[t] = v;
-        for (int half = FINISH_GROUPS / 2; half > 0; half /= 2) {
-            meet();
-            if (first < half) room[t] += room[t + half * FINISH_CHANNELS];
-        }
-        meet();
-        return room[t % FINISH_CHANNELS];
-    }
 };
+// The sum over the channel's threads, for all of them.
+DEV double sum_channel(const finish &f, double v) {
+    SHARED double room[BLOCK];
+    const int t = thread_id();
+    meet();
+    room[t] = v;
+    for (int half = FINISH_GROUPS / 2; half > 0; half /= 2) {
+        meet();
+        if (f.first < half) room[t] += room[t + half * FINISH_CHANNELS];
+    }
+    meet();
+    return room[t % FINISH_CHANNELS];
+}

@@ -7,5 +7,5 @@ to=${1:-$here/ptx}
 mkdir -p "$to"
 for target in sm_70 sm_80; do
     clang-19 -x cuda --cuda-device-only --cuda-gpu-arch=$target -nocudainc -nocudalib -Xclang -target-feature -Xclang +ptx70 \
-        -std=c++17 -O3 -ffp-contract=off -fno-ident -Wall -Wextra -Werror -S -o "$to/$target.ptx" "$here/all.cu"
+        -std=c++17 -O3 -ffp-contract=off -fno-ident -fno-verbose-asm -Wall -Wextra -Werror -S -o "$to/$target.ptx" "$here/all.cu"
 done

@@ -79,12 +79,12 @@ BLOCK_KERNEL(batch_norm_final, const float *partial, float *mean, float *varianc
     double sum = 0, m2 = 0;
     for (i64 p = f.first; f.channel < c && p < parts; p += FINISH_GROUPS)
         sum += (double)larger(0, smaller(size, n - p * size)) * (double)partial[p * c + f.channel];
-    const double mu = f.sum(sum) / (double)n;
+    const double mu = sum_channel(f, sum) / (double)n;
     for (i64 p = f.first; f.channel < c && p < parts; p += FINISH_GROUPS) {
         const double d = (double)partial[p * c + f.channel] - mu, count = (double)larger(0, smaller(size, n - p * size));
         m2 += (double)partial[(parts + p) * c + f.channel] + d * d * count;
     }
-    m2 = f.sum(m2);
+    m2 = sum_channel(f, m2);
     if (f.first != 0 || f.channel >= c) return;
     mean[f.channel] = (float)mu;
     variance[f.channel] = (float)(m2 / (double)n);
@@ -170,7 +170,7 @@ BLOCK_KERNEL(batch_norm_grad_final, const float *partial, const float *variance,
         sum += (double)partial[p * c + f.channel];
         dot += (double)partial[(parts + p) * c + f.channel];
     }
-    sum = f.sum(sum), dot = f.sum(dot);
+    sum = sum_channel(f, sum), dot = sum_channel(f, dot);
     if (f.first != 0 || f.channel >= c) return;
     dgamma[f.channel] = (float)(dot / root((double)variance[f.channel] + eps));
     dbeta[f.channel] = (float)sum;
