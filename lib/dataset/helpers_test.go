@@ -1,57 +1,22 @@
 package dataset
 
 import (
-	"bytes"
-	"compress/zlib"
-	"encoding/binary"
-	"hash/crc32"
+	"image"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"libdsl/lib/imageio/imagetest"
 )
 
-// dataDir is the folder of shared test data; the test is skipped where it is missing.
-func dataDir(t testing.TB, sub string) string {
-	t.Helper()
-	root := os.Getenv("DSL_DATA")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "shared", "data")
-	}
-	dir := filepath.Join(root, sub)
-	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("no %s in ../shared/data beside the repository, nor in $DSL_DATA", sub)
-	}
-	return dir
-}
-
-// pngOf is a small gray picture of about one shade. It is put together by hand, because image/png belongs to imageio.
+// pngOf is a small gray picture of about one shade.
 func pngOf(t testing.TB, shade uint8) []byte {
 	t.Helper()
-	const w, h = 20, 15
-	var packed bytes.Buffer
-	z := zlib.NewWriter(&packed)
-	for y := range h {
-		row := []byte{0} // no filter
-		for x := range w {
-			row = append(row, shade+uint8((y*w+x)%7))
-		}
-		if _, err := z.Write(row); err != nil {
-			t.Fatal(err)
-		}
+	m := image.NewGray(image.Rect(0, 0, 20, 15))
+	for i := range m.Pix {
+		m.Pix[i] = shade + uint8(i%7)
 	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
-	out := []byte("\x89PNG\r\n\x1a\n")
-	for _, c := range []struct {
-		kind string
-		body []byte
-	}{{"IHDR", []byte{0, 0, 0, w, 0, 0, 0, h, 8, 0, 0, 0, 0}}, {"IDAT", packed.Bytes()}, {"IEND", nil}} {
-		out = binary.BigEndian.AppendUint32(out, uint32(len(c.body)))
-		out = append(append(out, c.kind...), c.body...)
-		out = binary.BigEndian.AppendUint32(out, crc32.ChecksumIEEE(out[len(out)-len(c.body)-4:]))
-	}
-	return out
+	return imagetest.PNG(t, m)
 }
 
 // write makes a file and the folders above it.

@@ -12,6 +12,7 @@ import (
 
 	"libdsl/lib/errs"
 	"libdsl/lib/imageio"
+	"libdsl/lib/imageio/imagetest"
 )
 
 func newLoader(t testing.TB, d *Dataset, o LoaderOptions) *Loader {
@@ -257,7 +258,7 @@ func TestTheLoaderAllocatesSmallConstantsOnly(t *testing.T) {
 }
 
 func TestTrainingBatchesOfHAM10000(t *testing.T) {
-	d, err := Open(filepath.Join(dataDir(t, "ham10000"), "manifest.csv"))
+	d, err := Open(filepath.Join(imagetest.Folder(t, "ham10000"), "manifest.csv"))
 	if err != nil {
 		t.Fatal(err)
 	}

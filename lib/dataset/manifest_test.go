@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"libdsl/lib/errs"
+	"libdsl/lib/imageio/imagetest"
 )
 
 func readText(t *testing.T, text string) (*Dataset, error) {
@@ -80,7 +81,7 @@ func TestOpenNamesWhatIsMissing(t *testing.T) {
 }
 
 func TestHAM10000Manifest(t *testing.T) {
-	d, err := Open(filepath.Join(dataDir(t, "ham10000"), "manifest.csv"))
+	d, err := Open(filepath.Join(imagetest.Folder(t, "ham10000"), "manifest.csv"))
 	if err != nil {
 		t.Fatal(err)
 	}

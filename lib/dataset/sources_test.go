@@ -12,6 +12,7 @@ import (
 
 	"libdsl/lib/errs"
 	"libdsl/lib/imageio"
+	"libdsl/lib/imageio/imagetest"
 	"libdsl/lib/rng"
 )
 
@@ -151,7 +152,7 @@ func npy(t *testing.T, path string) []byte {
 }
 
 func TestMedNISTFromArraysToBatches(t *testing.T) {
-	dir := dataDir(t, "mednist")
+	dir := imagetest.Folder(t, "mednist")
 	a := Arrays{Uint8: npy(t, filepath.Join(dir, "val_images.npy")), N: 600, Height: 64, Width: 64, Channels: 1}
 	raw := npy(t, filepath.Join(dir, "val_labels.npy"))
 	for i := range a.N {

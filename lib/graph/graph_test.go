@@ -1,16 +1,14 @@
 package graph
 
 import (
-	"context"
 	"math"
 	"testing"
 
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
-	"libdsl/lib/backend"
-	"libdsl/lib/backend/goref"
 	"libdsl/lib/errs"
+	"libdsl/lib/graph/graphtest"
 	"libdsl/lib/ir"
 	"libdsl/lib/plan"
 	"libdsl/lib/rng"
@@ -58,64 +56,6 @@ func fill(name string, n int) []float32 {
 	return out
 }
 
-func pixels(n int) []byte {
-	r := rng.New(12, "pixels")
-	out := make([]byte, n)
-	for i := range out {
-		out[i] = byte(r.Uint32())
-	}
-	return out
-}
-
-// run compiles a program on goref, fills it with the seeded numbers, and returns it after a step.
-func run(t *testing.T, p *ir.Program, o plan.Options, change func(s backend.Store)) (backend.Program, *plan.Plan) {
-	t.Helper()
-	pl, err := plan.Build(p, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var stored []ir.Tensor
-	for _, x := range p.Tensors {
-		if x.Role == ir.Param || x.Role == ir.State {
-			stored = append(stored, x)
-		}
-	}
-	be := goref.Backend{}
-	s, err := be.NewStore(stored)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, x := range stored {
-		if err := s.Write(x.Name, fill(x.Name, x.Shape.Count())); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if change != nil {
-		change(s)
-	}
-	ex, _ := be.NewExecutor(backend.Options{})
-	prog, err := ex.Compile(pl, s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	in, err := prog.Input("pixels")
-	if err != nil {
-		t.Fatal(err)
-	}
-	copy(in, pixels(len(in)))
-	seed, err := prog.InputF32("seed")
-	if err != nil {
-		t.Fatal(err)
-	}
-	copy(seed, fill("seed", len(seed)))
-	for _, f := range []func(context.Context, *ir.Args) error{prog.Forward, prog.Backward} {
-		if err := f(context.Background(), &ir.Args{}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return prog, pl
-}
-
 // tape runs the same network on Gorgonia's TapeMachine.
 func tape(t *testing.T) map[string][]float32 {
 	t.Helper()
@@ -128,7 +68,7 @@ func tape(t *testing.T) map[string][]float32 {
 	for n, leaf := range b.leaves {
 		var data any = fill(leaf.Name, leaf.Shape.Count())
 		if leaf.DType == ir.U8 {
-			data = pixels(leaf.Shape.Count())
+			data = graphtest.Bytes(leaf.Name, leaf.Shape.Count())
 		}
 		if err := G.Let(n, tensor.New(tensor.WithShape(leaf.Shape...), tensor.WithBacking(data))); err != nil {
 			t.Fatal(err)
@@ -161,12 +101,9 @@ func TestTapeMachineAndLoweredProgramAgreeBitForBit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	prog, _ := run(t, p, plan.Options{NoFuse: true}, nil)
+	lowered := graphtest.Step(t, p, plan.Options{NoFuse: true}, fill)
 	for name, w := range want {
-		got, err := prog.Output(name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		got := lowered.Output(t, name)
 		var size float64
 		for i := range w {
 			size += math.Abs(float64(w[i]))
@@ -185,31 +122,16 @@ func TestFusionChangesNothingButRounding(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain, a := run(t, p, plan.Options{NoFuse: true}, nil)
-	fused, b := run(t, p, plan.Options{}, nil)
-	if len(b.Steps) >= len(a.Steps) {
-		t.Fatalf("fused has %d steps, plain %d", len(b.Steps), len(a.Steps))
+	plain, fused := graphtest.Step(t, p, plan.Options{NoFuse: true}, fill), graphtest.Step(t, p, plan.Options{}, fill)
+	if fused.Steps >= plain.Steps {
+		t.Fatalf("fused has %d steps, plain %d", fused.Steps, plain.Steps)
 	}
-	for i := range p.Tensors {
-		if !p.Tensors[i].Output {
-			continue
-		}
-		x, _ := plain.Output(p.Tensors[i].Name)
-		y, _ := fused.Output(p.Tensors[i].Name)
-		if d := relative(y, x); d > 1e-6 {
-			t.Errorf("%s: relative difference %g", p.Tensors[i].Name, d)
+	got := fused.All(t)
+	for name, want := range plain.All(t) {
+		if d := graphtest.Difference(got[name], want); !(d <= 1e-6) {
+			t.Errorf("%s: relative difference %g", name, d)
 		}
 	}
-}
-
-func relative(a, b []float32) float64 {
-	var num, den float64
-	for i := range a {
-		d := float64(a[i]) - float64(b[i])
-		num += d * d
-		den += float64(b[i]) * float64(b[i])
-	}
-	return math.Sqrt(num / den)
 }
 
 // TestGradientsAgreeWithFiniteDifferences moves each parameter along a random direction: (cost(p+hd) − cost(p−hd))/2h against ⟨grad, d⟩. h = 5e-4: the
@@ -219,7 +141,7 @@ func TestGradientsAgreeWithFiniteDifferences(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	base, _ := run(t, p, plan.Options{}, nil)
+	base := graphtest.Step(t, p, plan.Options{}, fill)
 	const h = 5e-4
 	for i := range p.Tensors {
 		x := &p.Tensors[i]
@@ -228,25 +150,22 @@ func TestGradientsAgreeWithFiniteDifferences(t *testing.T) {
 		}
 		dir := fill("dir/"+x.Name, x.Shape.Count())
 		cost := func(h float32) (sum float64) {
-			prog, _ := run(t, p, plan.Options{}, func(s backend.Store) {
-				w := fill(x.Name, len(dir))
-				for k := range w {
-					w[k] += h * dir[k]
+			moved := graphtest.Step(t, p, plan.Options{}, func(name string, n int) []float32 {
+				w := fill(name, n)
+				if name == x.Name {
+					for k := range w {
+						w[k] += h * dir[k]
+					}
 				}
-				if err := s.Write(x.Name, w); err != nil {
-					t.Fatal(err)
-				}
+				return w
 			})
-			e, _ := prog.Output("e")
+			e := moved.Output(t, "e")
 			for k, s := range fill("seed", len(e)) {
 				sum += float64(e[k]) * float64(s)
 			}
 			return sum
 		}
-		grad, err := base.Output("grad/" + x.Name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		grad := base.Output(t, "grad/"+x.Name)
 		var want float64
 		for k := range dir {
 			want += float64(grad[k]) * float64(dir[k])

@@ -7,8 +7,6 @@ import (
 	"hash/crc32"
 	"image"
 	"image/color"
-	"image/jpeg"
-	"image/png"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -16,21 +14,8 @@ import (
 	"testing"
 
 	"libdsl/lib/errs"
+	"libdsl/lib/imageio/imagetest"
 )
-
-// dataDir is the folder of shared test data, or "" after saying why the test is skipped.
-func dataDir(t testing.TB, sub string) string {
-	t.Helper()
-	root := os.Getenv("DSL_DATA")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "shared", "data")
-	}
-	dir := filepath.Join(root, sub)
-	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("no %s in ../shared/data beside the repository, nor in $DSL_DATA", sub)
-	}
-	return dir
-}
 
 // meanDiff is the mean difference of two pictures' levels.
 func meanDiff(t *testing.T, a, b *Image) float64 {
@@ -46,7 +31,7 @@ func meanDiff(t *testing.T, a, b *Image) float64 {
 }
 
 func TestOddImages(t *testing.T) {
-	dir := dataDir(t, "images_odd")
+	dir := imagetest.Folder(t, "images_odd")
 	f, err := os.Open(filepath.Join(dir, "manifest.csv"))
 	if err != nil {
 		t.Fatal(err)
@@ -151,24 +136,6 @@ func quarters() *image.RGBA {
 	return m
 }
 
-func encodeJPEG(t testing.TB, m image.Image) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	if err := jpeg.Encode(&b, m, &jpeg.Options{Quality: 95}); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
-func encodePNG(t testing.TB, m image.Image) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	if err := png.Encode(&b, m); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
 // tiffWith is a TIFF block with a foreign entry and the orientation.
 func tiffWith(order binary.AppendByteOrder, mark string, o uint16) []byte {
 	b := order.AppendUint32(order.AppendUint16([]byte(mark), 42), 8)
@@ -205,9 +172,9 @@ var corners = map[Orientation][4]int{1: {1, 2, 3, 4}, 2: {2, 1, 4, 3}, 3: {4, 3,
 func TestAllEightOrientations(t *testing.T) {
 	for o, want := range corners {
 		for name, data := range map[string][]byte{
-			"little-endian JPEG": withEXIF(encodeJPEG(t, quarters()), tiffWith(binary.LittleEndian, "II", uint16(o))),
-			"big-endian JPEG":    withEXIF(encodeJPEG(t, quarters()), tiffWith(binary.BigEndian, "MM", uint16(o))),
-			"PNG":                withChunk(encodePNG(t, quarters()), "eXIf", tiffWith(binary.BigEndian, "MM", uint16(o))),
+			"little-endian JPEG": withEXIF(imagetest.JPEG(t, quarters()), tiffWith(binary.LittleEndian, "II", uint16(o))),
+			"big-endian JPEG":    withEXIF(imagetest.JPEG(t, quarters()), tiffWith(binary.BigEndian, "MM", uint16(o))),
+			"PNG":                withChunk(imagetest.PNG(t, quarters()), "eXIf", tiffWith(binary.BigEndian, "MM", uint16(o))),
 		} {
 			img, err := Decode(name, data, 0)
 			if err != nil {
@@ -240,8 +207,8 @@ func quarterOf(p []uint8) int {
 }
 
 func TestDamagedFiles(t *testing.T) {
-	jpg, png := encodeJPEG(t, quarters()), encodePNG(t, quarters())
-	blank := encodePNG(t, image.NewGray(image.Rect(0, 0, 2000, 2000)))
+	jpg, png := imagetest.JPEG(t, quarters()), imagetest.PNG(t, quarters())
+	blank := imagetest.PNG(t, image.NewGray(image.Rect(0, 0, 2000, 2000)))
 	huge := bytes.Clone(png)
 	binary.BigEndian.PutUint32(huge[16:], 60000)
 	binary.BigEndian.PutUint32(huge[20:], 60000)
@@ -293,7 +260,7 @@ func TestDamagedFiles(t *testing.T) {
 
 // A JPEG cut anywhere is an error: libjpeg alone would paint the rest gray.
 func TestNoCutJPEGPasses(t *testing.T) {
-	data := encodeJPEG(t, quarters())
+	data := imagetest.JPEG(t, quarters())
 	for n := range len(data) - 1 {
 		if _, err := Decode("cut.jpg", data[:n], 0); err == nil {
 			t.Fatalf("%d of %d bytes decode without an error", n, len(data))
@@ -322,10 +289,10 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	f.Add(encodeJPEG(f, quarters()))
-	f.Add(encodePNG(f, quarters()))
-	f.Add(withEXIF(encodeJPEG(f, quarters()), tiffWith(binary.BigEndian, "MM", 6)))
-	f.Add(withChunk(encodePNG(f, quarters()), "eXIf", tiffWith(binary.LittleEndian, "II", 8)))
+	f.Add(imagetest.JPEG(f, quarters()))
+	f.Add(imagetest.PNG(f, quarters()))
+	f.Add(withEXIF(imagetest.JPEG(f, quarters()), tiffWith(binary.BigEndian, "MM", 6)))
+	f.Add(withChunk(imagetest.PNG(f, quarters()), "eXIf", tiffWith(binary.LittleEndian, "II", 8)))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		img, err := Decode("fuzz", data, 1<<20)
 		if (img == nil) == (err == nil) {

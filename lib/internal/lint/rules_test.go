@@ -18,6 +18,8 @@ var packages = map[string]rule{
 
 	"internal/osthread": {level: 0, same: []string{"errs"}},
 
+	"imageio/imagetest": {level: 0}, // test pictures
+
 	"ir": {level: 1},
 
 	"plan":    {level: 2},
@@ -36,6 +38,7 @@ var packages = map[string]rule{
 
 	"backend/backendtest": {level: 3, same: []string{"backend/goref"}}, // the reference of the conformance suite
 	"graph":               {level: 3, same: []string{"backend/goref"}}, // the ops' reference kernels
+	"graph/graphtest":     {level: 3, same: []string{"backend/goref"}}, // runs a test's program
 
 	"nn":       {level: 4},
 	"backbone": {level: 4, same: []string{"nn"}},
@@ -61,6 +64,7 @@ var packages = map[string]rule{
 
 // testOnly lists what the tests of a package may import beside its rule.
 var testOnly = map[string][]string{
+	"graph":          {"graph/graphtest"},
 	"backend/goref":  {"backend/backendtest"},
 	"backend/onednn": {"backend/backendtest", "backend/goref"},
 	"backend/cuda":   {"backend/backendtest", "backend/cuda/emulated", "backend/goref"},
@@ -80,8 +84,8 @@ var owners = map[string][]string{
 	"github.com/google/flatbuffers": {"modelfile"},
 	"github.com/klauspost/compress": {"modelfile"}, // zstd
 	"image/gif":                     {"imageio"},
-	"image/jpeg":                    {"imageio"},
-	"image/png":                     {"imageio"},
+	"image/jpeg":                    {"imageio", "imageio/imagetest"},
+	"image/png":                     {"imageio", "imageio/imagetest"},
 	"C":                             {"backend/onednn", "backend/cuda/driver", "backend/cuda/nvlib", "backend/cuda/emulated", "imageio", "capi"},
 }
 
