@@ -20,7 +20,8 @@ func goSessionCreate(model C.uintptr_t, o *C.dsl_session_options, made *C.uintpt
 		if o.reserved != 0 {
 			return errs.New(errs.AbiMismatch, "capi: dsl_session_options: reserved is set")
 		}
-		s, err := dsl.NewSession(m, dsl.SessionOptions{Device: text(o.device), Threads: int(o.threads), BatchInvariant: o.batch_invariant != 0})
+		s, err := dsl.NewSession(m, dsl.SessionOptions{Device: text(o.device), Threads: int(o.threads), BatchInvariant: o.batch_invariant != 0,
+			Precision: text(o.precision)})
 		if err != nil {
 			return err
 		}

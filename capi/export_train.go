@@ -39,7 +39,7 @@ func goTrain(dataset C.uintptr_t, o *C.dsl_train_options, token C.uintptr_t, mad
 func trainOptions(o *C.dsl_train_options) dsl.TrainOptions {
 	return dsl.TrainOptions{
 		OutPath: text(o.out_path), LogPath: text(o.log_path), InitPath: text(o.init_path), Backbone: text(o.backbone), Stem: text(o.stem),
-		Attention: text(o.attention), Profile: text(o.profile), Device: text(o.device),
+		Attention: text(o.attention), Profile: text(o.profile), Device: text(o.device), Precision: text(o.precision),
 		Learners: int(o.learners), EmbeddingDim: int(o.embedding_dim), InputSize: int(o.input_size),
 		Epochs: int(o.epochs), Steps: int64(o.steps), BatchSize: int(o.batch_size), ImagesPerClass: int(o.images_per_class),
 		Threads: int(o.threads), SkipUnreadable: o.skip_unreadable != 0, Seed: uint64(o.seed),

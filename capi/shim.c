@@ -94,6 +94,14 @@ void dsl_struct_init(void *out_struct, size_t size_bytes) {
 
 int32_t dsl_set_num_threads(int32_t num_threads) { CALL(goSetNumThreads, num_threads); }
 
+int32_t dsl_device_count(int32_t *out_num_devices) { CALL(goDeviceCount, out_num_devices); }
+
+int32_t dsl_device_info(int32_t device, char *out_text, size_t capacity, size_t *out_needed) {
+    CALL(goDeviceInfo, device, out_text, capacity, out_needed);
+}
+
+int32_t dsl_cuda_add_library_dir(const char *folder) { CALL(goAddLibraryDir, (char *)folder); }
+
 int64_t dsl_live_handles(void) { return shim_is_forked() ? 0 : goLiveHandles() + shim_token_count(); }
 
 int32_t shim_call_progress(dsl_progress_fn fn, const dsl_progress *progress, void *user) { return fn(progress, user); }

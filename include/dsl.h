@@ -76,6 +76,20 @@ DSL_API const char *dsl_version_string(void);
  * may use, which is also the start. The environment (OMP_NUM_THREADS, GOMAXPROCS) is not read later than the load. */
 DSL_CHECKED int32_t dsl_set_num_threads(int32_t num_threads);
 
+/* ---- GPUs ------------------------------------------------------------------------------------------------------ */
+
+/* The NVIDIA GPUs that sessions and trainings can use: 0 where there is none or it cannot be used; dsl_device_info of device 0 then
+ * says why. The first call loads the CUDA driver, cuDNN and cuBLAS; before it libdsl touches none of them. */
+DSL_CHECKED int32_t dsl_device_count(int32_t *out_num_devices);
+
+/* GPU device (0 for "cuda:0") as JSON: name, compute capability, memory in bytes, versions of driver, cuDNN and cuBLAS. Sizes as in
+ * dsl_model_info. Errors: DEVICE with the reason why it cannot be used and what to do. */
+DSL_CHECKED int32_t dsl_device_info(int32_t device, char *out_text, size_t capacity, size_t *out_needed);
+
+/* Adds a folder in which cuDNN and cuBLAS are looked for, such as nvidia/cudnn/lib of a Python environment. It counts before they are
+ * loaded. */
+DSL_CHECKED int32_t dsl_cuda_add_library_dir(const char *folder);
+
 /* Handles that are alive, of all kinds. 0 after a program has freed what it made. */
 DSL_API int64_t dsl_live_handles(void);
 
@@ -197,9 +211,10 @@ typedef struct dsl_session dsl_session;
 typedef struct dsl_session_options {
     uint32_t struct_size;
     int32_t threads;         /* CPU threads; 0: as dsl_set_num_threads says */
-    const char *device;      /* "auto" (default), "cpu", "cuda", "cuda:1" */
+    const char *device;      /* "auto" (default: the first GPU that can be used, else the CPU), "cpu", "cuda", "cuda:1" */
     int32_t batch_invariant; /* 1: an embedding does not depend in one bit on the images beside it; 0: to about 1e-5 */
     int32_t reserved;        /* 0 */
+    const char *precision;   /* "auto" (default: float32 on a CPU, bfloat16 on a GPU of compute capability 8.0), "f32", "tf32", "bf16" */
 } dsl_session_options;
 
 /* options may be NULL. Errors: DEVICE or UNSUPPORTED when the device is not there, with the reason. */
@@ -321,6 +336,7 @@ typedef struct dsl_train_options {
     double validation_share;  /* of the training images, when the dataset has no "val" split; default 0.15 */
     dsl_progress_fn progress; /* NULL, or called on the thread that called dsl_train */
     void *progress_user;
+    const char *precision; /* as in dsl_session_options; weights, their gradients and the optimiser are float32 in all */
 } dsl_train_options;
 
 /* Trains on the dataset's "train" images, validates on "val", never looks at "test". Cancelling leaves the last model, complete as of

@@ -77,6 +77,20 @@ private:
 };
 
 inline std::string version() { return dsl_version_string(); }
+
+// The NVIDIA GPUs that can be used; device_info(0) throws the reason when there is none.
+inline std::int32_t device_count() {
+    std::int32_t n = 0;
+    detail::check(dsl_device_count(&n));
+    return n;
+}
+// A GPU as JSON: name, memory, versions of driver and libraries.
+inline std::string device_info(std::int32_t device) {
+    return detail::text([device](char *out, std::size_t n, std::size_t *needed) { return dsl_device_info(device, out, n, needed); });
+}
+// A folder in which cuDNN and cuBLAS are looked for.
+inline void cuda_add_library_dir(const std::string &folder) { detail::check(dsl_cuda_add_library_dir(folder.c_str())); }
+
 inline void set_num_threads(std::int32_t n) { detail::check(dsl_set_num_threads(n)); }
 
 // Throws unless the loaded library speaks this header's ABI. Model's and Dataset's constructors call it.
@@ -278,6 +292,7 @@ inline std::string take_json(dsl_report *report) {
 
 struct SessionOptions {
     std::string device = "auto";
+    std::string precision = "auto"; // "f32", "tf32", "bf16"
     std::int32_t threads = 0;
     bool batch_invariant = false;
 };
@@ -290,6 +305,7 @@ public:
         dsl_session_options o;
         DSL_INIT(&o);
         o.device = options.device.c_str();
+        o.precision = options.precision.c_str();
         o.threads = options.threads;
         o.batch_invariant = options.batch_invariant ? 1 : 0;
         dsl_session *h = nullptr;

@@ -26,6 +26,8 @@ import (
 type Backend interface {
 	// Name is "goref", "onednn" or "cuda".
 	Name() string
+	// Device says for people what computes, and in which precision: "cpu, f32", "cuda:0, bf16".
+	Device() string
 	// Bytes is the size in which the backend stores a temporary tensor that a step of this kind computes; plan.Build asks it.
 	Bytes(maker ir.Kind, t *ir.Tensor) int64
 	// NewStore makes zeroed memory for the Param and State tensors of a model. Errors: OutOfMemory, Invalid for a duplicate name.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"libdsl/lib/errs"
@@ -31,11 +32,23 @@ func TestTheHeaderHasThisVersion(t *testing.T) {
 }
 
 func TestDevices(t *testing.T) {
-	for device, want := range map[string]errs.Kind{"": errs.OK, "auto": errs.OK, "cpu": errs.OK, "cuda": errs.Unsupported, "cuda:3": errs.Unsupported,
+	t.Setenv("DSL_CUDA_DRIVER", "none") // a machine without a GPU
+	for device, want := range map[string]errs.Kind{"": errs.OK, "auto": errs.OK, "cpu": errs.OK, "cuda": errs.Device, "cuda:3": errs.Device,
 		"cuda:": errs.Invalid, "cuda:x": errs.Invalid, "cpu:0": errs.Invalid, "CPU": errs.Invalid} {
-		if _, err := openBackend(device); errs.KindOf(err) != want {
+		if b, err := openBackend(device, "f32"); errs.KindOf(err) != want {
 			t.Errorf("%q: got %v, want %v", device, err, want)
+		} else if err == nil && b.Device() != "cpu, f32" {
+			t.Errorf("%q: got %q, want the CPU", device, b.Device())
 		}
+	}
+	if _, err := openBackend("cpu", "bf16"); errs.KindOf(err) != errs.Unsupported {
+		t.Errorf("bfloat16 on the CPU: got %v, want %v", err, errs.Unsupported)
+	}
+	if _, err := openBackend("auto", "half"); errs.KindOf(err) != errs.Invalid {
+		t.Errorf("an unknown precision: got %v, want %v", err, errs.Invalid)
+	}
+	if _, err := DescribeGPU(0); errs.KindOf(err) != errs.Device || !strings.Contains(err.Error(), "DSL_CUDA_DRIVER") {
+		t.Errorf("the reason for no GPU: got %v", err)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 // SessionOptions says where and how a session runs; the zero value is "auto" with all cores.
 type SessionOptions struct {
 	Device         string // "", "auto", "cpu", "cuda", "cuda:N"
+	Precision      string // "", "auto", "f32", "tf32", "bf16"
 	Threads        int    // 0: as SetNumThreads says
 	BatchInvariant bool   // an embedding does not depend in one bit on the images beside it
 }
@@ -34,7 +35,7 @@ func NewSession(m *Model, o SessionOptions) (*Session, error) {
 	if err := checkThreads(o.Threads); err != nil {
 		return nil, err
 	}
-	be, err := openBackend(o.Device)
+	be, err := openBackend(o.Device, o.Precision)
 	if err != nil {
 		return nil, err
 	}

@@ -26,6 +26,7 @@ type TrainOptions struct {
 	Attention       string // "gate" (default), "none"
 	Profile         string // "scratch" (default), "paper"
 	Device          string
+	Precision       string
 	Learners        int   // 0 dynamic, K ≥ 1 fixed
 	EmbeddingDim    int   // 128
 	InputSize       int   // 224
@@ -54,7 +55,7 @@ func Train(ctx context.Context, d *Dataset, o TrainOptions, progress func(*Progr
 	if err != nil {
 		return nil, err
 	}
-	be, err := openBackend(o.Device)
+	be, err := openBackend(o.Device, o.Precision)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +79,7 @@ func Train(ctx context.Context, d *Dataset, o TrainOptions, progress func(*Progr
 	if err := r.closeLog(); err != nil {
 		return nil, err
 	}
-	return indented(r.summary(res, time.Since(begun)))
+	return indented(r.summary(res, be.Device(), time.Since(begun)))
 }
 
 func trainOptions(o TrainOptions) (train.Options, error) {
@@ -242,6 +243,7 @@ func (r *run) prepare(ctx context.Context, d *Dataset) (*dataset.Dataset, error)
 type Summary struct {
 	Model       string        `json:"model"` // base name of the file
 	LastModel   string        `json:"last_model"`
+	Device      string        `json:"device"`       // what it ran on, and in which precision
 	NumLearners int           `json:"num_learners"` // of the best model
 	Growths     int           `json:"growths"`
 	Steps       int64         `json:"steps"`
@@ -260,7 +262,7 @@ type SummaryScores struct {
 	Epoch          int     `json:"epoch"`
 }
 
-func (r *run) summary(res *train.Result, took time.Duration) Summary {
+func (r *run) summary(res *train.Result, device string, took time.Duration) Summary {
 	scores := func(v train.Validation) SummaryScores {
 		if math.IsInf(v.NMI, 0) || math.IsNaN(v.NMI) { // never validated: JSON has no such numbers
 			v.NMI = 0
@@ -268,6 +270,6 @@ func (r *run) summary(res *train.Result, took time.Duration) Summary {
 		return SummaryScores{v.NMI, v.RecallAt1, v.MacroRecallAt1, v.Step, v.Epoch}
 	}
 	return Summary{Model: filepath.Base(r.options.OutPath), LastModel: filepath.Base(train.LastPath(r.options.OutPath)),
-		NumLearners: res.Best.Learners.NumLearners(), Growths: res.Growths, Steps: res.Steps, Best: scores(res.BestScore),
+		Device: device, NumLearners: res.Best.Learners.NumLearners(), Growths: res.Growths, Steps: res.Steps, Best: scores(res.BestScore),
 		Last: scores(res.LastScore), Skipped: append([]string{}, r.skipped...), ElapsedS: took.Seconds()}
 }

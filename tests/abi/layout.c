@@ -29,6 +29,7 @@ static void sessions(void) {
     MEMBER(dsl_session_options, device);
     MEMBER(dsl_session_options, batch_invariant);
     MEMBER(dsl_session_options, reserved);
+    MEMBER(dsl_session_options, precision);
     STRUCT(dsl_explanation);
     MEMBER(dsl_explanation, struct_size);
     MEMBER(dsl_explanation, learner);
@@ -89,6 +90,7 @@ static void training(void) {
     MEMBER(dsl_train_options, validation_share);
     MEMBER(dsl_train_options, progress);
     MEMBER(dsl_train_options, progress_user);
+    MEMBER(dsl_train_options, precision);
 }
 
 int main(void) {

@@ -120,17 +120,35 @@ static void train_options(void) {
     options.profile = "fast";
     CHECK_STATUS(dsl_train(dataset, &options, NULL, NULL), DSL_STATUS_INVALID, "fast");
     options.profile = NULL;
-    options.device = "cuda:0";
-    CHECK_STATUS(dsl_train(dataset, &options, NULL, NULL), DSL_STATUS_UNSUPPORTED, "cuda:0");
+    options.device = "cuda:0"; /* the test's environment switches the driver off */
+    CHECK_STATUS(dsl_train(dataset, &options, NULL, NULL), DSL_STATUS_DEVICE, "DSL_CUDA_DRIVER=none");
     options.device = "gpu";
     CHECK_STATUS(dsl_train(dataset, &options, NULL, NULL), DSL_STATUS_INVALID, "gpu");
     options.device = NULL;
+    options.precision = "f16";
+    CHECK_STATUS(dsl_train(dataset, &options, NULL, NULL), DSL_STATUS_INVALID, "f16");
+    options.precision = "bf16"; /* not on a CPU */
+    CHECK_STATUS(dsl_train(dataset, &options, NULL, NULL), DSL_STATUS_UNSUPPORTED, "f32");
+    options.precision = NULL;
     options.learning_rate = -1;
     CHECK_STATUS(dsl_train(dataset, &options, NULL, NULL), DSL_STATUS_INVALID, "learning_rate");
     dsl_dataset_free(dataset);
 }
 
+static void devices(void) {
+    int32_t n = 7;
+    char text[8];
+    CHECK_OK(dsl_device_count(&n));
+    CHECK(n == 0);
+    CHECK_STATUS(dsl_device_count(NULL), DSL_STATUS_INVALID, "out_num_devices");
+    CHECK_STATUS(dsl_device_info(0, text, sizeof text, NULL), DSL_STATUS_DEVICE, "DSL_CUDA_DRIVER=none");
+    CHECK_STATUS(dsl_cuda_add_library_dir(NULL), DSL_STATUS_INVALID, "folder");
+    CHECK_OK(dsl_cuda_add_library_dir("/nowhere"));
+}
+
 int main(void) {
+    setenv("DSL_CUDA_DRIVER", "none", 1); /* as on a machine without a GPU */
+    devices();
     versions();
     status_names();
     messages();

@@ -11,7 +11,7 @@ For research, not a medical device. The library is loaded on first use, not on i
 use the "spawn" or "forkserver" start method.
 """
 
-from ._native import Error, Status, set_num_threads, version
+from ._native import Error, Status, device_count, device_info, set_num_threads, version
 from .dataset import Dataset
 from .image import load_image
 from .model import Model, PairExplanation
@@ -24,6 +24,8 @@ __all__ = [
     "PairExplanation",
     "Progress",
     "Status",
+    "device_count",
+    "device_info",
     "evaluate",
     "load_image",
     "set_num_threads",

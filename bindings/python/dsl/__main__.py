@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
         p.add_argument(f"--{name}", type=int, default=0, help=what)
     p.add_argument("--learning-rate", type=float, default=0.0)
     p.add_argument("--validation-share", type=float, default=0.0, help="of the training images, without a val split (0.15)")
-    p.add_argument("--device", default="auto")
+    add_device(p)
     p.add_argument("--skip-unreadable", action="store_true", help="leave unreadable images out instead of stopping")
     p.add_argument("--log", help="a file for JSON lines")
 
@@ -82,12 +82,17 @@ def parser() -> argparse.ArgumentParser:
 
 def add_model(p: argparse.ArgumentParser) -> None:
     p.add_argument("model", help="a .dsl file")
-    p.add_argument("--device", default="auto")
+    add_device(p)
     p.add_argument("--threads", type=int, default=0)
 
 
+def add_device(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--device", default="auto", help="auto (default: a GPU where one can be used), cpu, cuda, cuda:1")
+    p.add_argument("--precision", default="auto", choices=["auto", "f32", "tf32", "bf16"])
+
+
 def load(o: argparse.Namespace) -> Model:
-    return Model.load(o.model, device=o.device, threads=o.threads)
+    return Model.load(o.model, device=o.device, precision=o.precision, threads=o.threads)
 
 
 def run_train(o: argparse.Namespace) -> None:
@@ -98,7 +103,7 @@ def run_train(o: argparse.Namespace) -> None:
             o.data, o.out, learners="dynamic" if o.learners == "dynamic" else int(o.learners), backbone=o.backbone, stem=o.stem, attention=o.attention,
             profile=o.profile, init=o.init, embedding_dim=o.embedding_dim, input_size=o.input_size, epochs=o.epochs, steps=o.steps, batch_size=o.batch_size,
             images_per_class=o.images_per_class, learning_rate=o.learning_rate, validation_share=o.validation_share, seed=o.seed, threads=o.threads,
-            device=o.device, skip_unreadable=o.skip_unreadable, log=o.log,
+            device=o.device, precision=o.precision, skip_unreadable=o.skip_unreadable, log=o.log,
         )  # fmt: skip
     except KeyboardInterrupt:
         wait_for_files()

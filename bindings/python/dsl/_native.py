@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import enum
+import json
 import os
 import threading
 import weakref
@@ -64,6 +65,7 @@ class SessionOptions(ctypes.Structure):
         ("device", c_char_p),
         ("batch_invariant", c_int32),
         ("reserved", c_int32),
+        ("precision", c_char_p),
     ]
 
 
@@ -136,6 +138,7 @@ class TrainOptions(ctypes.Structure):
         ("validation_share", c_double),
         ("progress", ProgressFunction),
         ("progress_user", c_void_p),
+        ("precision", c_char_p),
     ]
 
 
@@ -158,6 +161,9 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "dsl_abi_version": (c_int32, []),
     "dsl_version_string": (c_char_p, []),
     "dsl_set_num_threads": (c_int32, [c_int32]),
+    "dsl_device_count": (c_int32, [POINTER(c_int32)]),
+    "dsl_device_info": (c_int32, [c_int32, c_char_p, c_size_t, POINTER(c_size_t)]),
+    "dsl_cuda_add_library_dir": (c_int32, [c_char_p]),
     "dsl_live_handles": (c_int64, []),
     "dsl_struct_init": (None, [c_void_p, c_size_t]),
     "dsl_cancel_token_create": (c_int32, [_OUT]),
@@ -304,13 +310,27 @@ def create(function: str, free: str, *arguments: Any) -> Handle:
     return Handle(out, free)
 
 
-def text_of(function: str, handle: Handle) -> str:
-    """Calls a function that fills a buffer and says how large it must be."""
+def text_of(function: str, about: Handle | int) -> str:
+    """Calls a function that fills a buffer with what it knows about a handle, or a number, and says how large the buffer must be."""
     call = getattr(lib(), function)
     needed = c_size_t()
-    status = call(handle.pointer, None, 0, ctypes.byref(needed))
+    of = about.pointer if isinstance(about, Handle) else about
+    status = call(of, None, 0, ctypes.byref(needed))
     if status != Status.BUFFER_TOO_SMALL:
         check(status)
     buffer = ctypes.create_string_buffer(needed.value)
-    check(call(handle.pointer, buffer, len(buffer), None))
+    check(call(of, buffer, len(buffer), None))
     return buffer.value.decode()
+
+
+def device_count() -> int:
+    """How many NVIDIA GPUs can be used. device_info(0) raises the reason when there is none."""
+    n = c_int32()
+    check(lib().dsl_device_count(ctypes.byref(n)))
+    return n.value
+
+
+def device_info(device: int = 0) -> dict[str, Any]:
+    """A GPU: name, compute capability, memory in bytes, versions of driver, cuDNN and cuBLAS. Raises Error with the reason why it cannot be used."""
+    info: dict[str, Any] = json.loads(text_of("dsl_device_info", device))
+    return info

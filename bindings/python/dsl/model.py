@@ -38,22 +38,25 @@ class PairExplanation:
 class Model:
     """A trained model. Methods may be called from several threads; calls on one model wait for each other."""
 
-    def __init__(self, handle: Handle, device: str, threads: int, batch_invariant: bool) -> None:
+    def __init__(self, handle: Handle, device: str, precision: str, threads: int, batch_invariant: bool) -> None:
         self._handle = handle
-        self._options = (device, threads, batch_invariant)
+        self._options = (device, precision, threads, batch_invariant)
         self._session_handle: Handle | None = None
         self._lock = threading.Lock()
         self._info: dict[str, Any] | None = None
         self.report: dict[str, Any] | None = None  # of the training, when train made this model
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, device: str = "auto", threads: int = 0, batch_invariant: bool = False) -> Model:
+    def load(
+        cls, path: str | os.PathLike[str], *, device: str = "auto", precision: str = "auto", threads: int = 0, batch_invariant: bool = False
+    ) -> Model:
         """Reads a .dsl file.
 
-        device: "auto", "cpu", "cuda", "cuda:1". threads: 0 means all cores. batch_invariant: an embedding does not depend in one bit on
+        device: "auto" (the first GPU that can be used, else the CPU), "cpu", "cuda", "cuda:1". precision: "auto" (float32 on a CPU, bfloat16
+        on a GPU that multiplies it), "f32", "tf32", "bf16". threads: 0 means all cores. batch_invariant: an embedding does not depend in one bit on
         the images beside it (else to about 1e-5), at some cost in speed.
         """
-        return cls(create("dsl_model_load", "dsl_model_free", _native.encode_path(path)), device, threads, batch_invariant)
+        return cls(create("dsl_model_load", "dsl_model_free", _native.encode_path(path)), device, precision, threads, batch_invariant)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the model, without training state."""
@@ -131,8 +134,8 @@ class Model:
         """The session, made when it is first needed."""
         with self._lock:
             if self._session_handle is None:
-                device, threads, invariant = self._options
-                options = SessionOptions(ctypes.sizeof(SessionOptions), threads, optional_text(device), int(invariant), 0)
+                device, precision, threads, invariant = self._options
+                options = SessionOptions(ctypes.sizeof(SessionOptions), threads, optional_text(device), int(invariant), 0, optional_text(precision))
                 self._session_handle = create("dsl_session_create", "dsl_session_free", self._handle.pointer, ctypes.byref(options))
             return self._session_handle
 

@@ -74,6 +74,7 @@ def train(
     seed: int = 0,
     threads: int = 0,
     device: str = "auto",
+    precision: str = "auto",
     skip_unreadable: bool = False,
     log: str | os.PathLike[str] | None = None,
     progress: Union[bool, Callable[[Progress], Any]] = True,
@@ -85,7 +86,7 @@ def train(
     "resnet18" ("resnet34", "resnet50"), stem "standard" ("small" for small images), attention "gate" ("none"), profile "scratch" ("paper").
     init: a trained model whose backbone and attention the training starts from; the "paper" profile needs one.
     embedding_dim 128, input_size 224 pixels. steps, when set, replaces epochs. skip_unreadable leaves unreadable images out instead of
-    stopping. log: a file for JSON lines. progress: a bar, nothing, or a function of a Progress, called on this thread; False from it cancels.
+    stopping. device and precision: as in Model.load. log: a file for JSON lines. progress: a bar, nothing, or a function of a Progress, called on this thread; False from it cancels.
 
     Returns the best model; its report says what happened. Ctrl-C raises KeyboardInterrupt within 200 ms; the last model is on disk when the
     process ends or wait_for_files() returns. Raises Error.
@@ -102,7 +103,7 @@ def train(
     options = TrainOptions(
         struct_size=ctypes.sizeof(TrainOptions), learners=count, out_path=_native.encode_path(out),
         log_path=None if log is None else _native.encode_path(log), init_path=None if init is None else _native.encode_path(init), backbone=optional_text(backbone), stem=optional_text(stem),
-        attention=optional_text(attention), profile=optional_text(profile), device=optional_text(device), embedding_dim=embedding_dim,
+        attention=optional_text(attention), profile=optional_text(profile), device=optional_text(device), precision=optional_text(precision), embedding_dim=embedding_dim,
         input_size=input_size, epochs=epochs, batch_size=batch_size, images_per_class=images_per_class, threads=threads,
         skip_unreadable=int(skip_unreadable), steps=steps, seed=seed, learning_rate=learning_rate, validation_share=validation_share,
         progress=callback,
@@ -112,7 +113,7 @@ def train(
         listener = progress if callable(progress) else bar.show
         _call.run("dsl_train", (dataset._handle.pointer, ctypes.byref(options)), (ctypes.byref(report),), events, _stopping(listener))
     found = json.loads(_call.take_report(report))
-    model = Model.load(out, device=device, threads=threads)
+    model = Model.load(out, device=device, precision=precision, threads=threads)
     model.report = found
     return model
 

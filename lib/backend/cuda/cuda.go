@@ -9,6 +9,8 @@
 package cuda
 
 import (
+	"fmt"
+
 	"libdsl/lib/backend"
 	"libdsl/lib/backend/cuda/nvlib"
 	"libdsl/lib/errs"
@@ -46,6 +48,11 @@ func Open(d backend.Device) (backend.Backend, error) {
 
 // Name is "cuda".
 func (Backend) Name() string { return "cuda" }
+
+// Device is the GPU's number and the precision.
+func (b Backend) Device() string {
+	return fmt.Sprintf("cuda:%d, %s", b.device.ordinal, map[backend.Precision]string{backend.F32: "f32", backend.TF32: "tf32", backend.BF16: "bf16"}[b.precision])
+}
 
 // Bytes is the size of an activation in the precision's type, its images padded to full groups of channels; all else is dense.
 func (b Backend) Bytes(maker ir.Kind, t *ir.Tensor) int64 {

@@ -37,7 +37,7 @@ func openDevice(ordinal int) (*device, error) {
 	if err != nil {
 		return nil, err
 	}
-	if ordinal >= info.Devices {
+	if ordinal < 0 || ordinal >= info.Devices {
 		return nil, errs.New(errs.Device, "cuda: device %d: there are %d GPUs, numbered from 0", ordinal, info.Devices)
 	}
 	if _, err := nvlib.Open(info.Version); err != nil {

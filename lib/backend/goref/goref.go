@@ -23,6 +23,9 @@ type Backend struct{}
 // Name is "goref".
 func (Backend) Name() string { return "goref" }
 
+// Device is the processor.
+func (Backend) Device() string { return "cpu, f32" }
+
 // Bytes is the dense size: goref keeps every tensor as ir describes it.
 func (Backend) Bytes(_ ir.Kind, t *ir.Tensor) int64 { return plan.Dense(t) }
 

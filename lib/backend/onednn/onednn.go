@@ -30,6 +30,9 @@ type Backend struct{}
 // Name is "onednn".
 func (Backend) Name() string { return "onednn" }
 
+// Device is the processor.
+func (Backend) Device() string { return "cpu, f32" }
+
 // Bytes is the size in blocks of channels.
 func (Backend) Bytes(_ ir.Kind, t *ir.Tensor) int64 { return blocked(t) }
 

@@ -11,6 +11,7 @@
 //	DSL_EMULATED_MEMORY      bytes of memory of a device, 4 GB by default
 //	DSL_EMULATED_SEED        the order in which threads run
 //	DSL_EMULATED_INIT        what cuInit returns, 0 by default
+//	DSL_EMULATED_HEURISTICS  what cuDNN's heuristics return, 0 by default; with 3000, not supported, there is no engine for anything
 package emulated
 
 import (

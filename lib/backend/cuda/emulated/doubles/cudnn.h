@@ -83,6 +83,7 @@ struct descriptor {
     std::shared_ptr<const engine> chosen;                          // of configurations, engines and plans
     std::vector<std::shared_ptr<const engine>> results;            // of heuristics
     std::pair<int, int64_t> knob;                                  // of knob choices
+    mutable bool loaded = false;                                   // of plans: a run has loaded the kernels
 
     const attribute *find(int name) const {
         auto it = attributes.find(name);

@@ -2,6 +2,8 @@
 #include "cudnn.h"
 #include <set>
 
+extern "C" int cuStreamIsCapturing(void *stream, int *status);
+
 namespace emulated {
 
 static bool same_shape(const tensor &a, const tensor &b) { return a.dims == b.dims; }
@@ -159,6 +161,15 @@ static int check_workspace(const descriptor &plan, const descriptor &pack, conv_
     return refuse(SIZE_INSUFFICIENT, "the workspace has less than %lld bytes", (long long)a.workspace_bytes);
 }
 
+// A plan loads its kernels when it first runs, which a capture does not allow.
+static int check_loaded(const cudnn *handle, const descriptor &plan) {
+    int capturing = 0;
+    cuStreamIsCapturing(handle->stream, &capturing);
+    if (capturing && !plan.loaded) return refuse(EXECUTION_FAILED, "a plan of engine %d is captured before it has ever run", plan.chosen->index);
+    plan.loaded = true;
+    return SUCCESS;
+}
+
 static void run(const void *args) {
     convolver(*(const conv_args *)args).run();
 }
@@ -174,6 +185,7 @@ int execute(cudnn *handle, const descriptor &plan, const descriptor &pack) {
         if (int status = check_operand(given, t)) return status;
     if (int status = check_operand(given, g.output)) return status;
     if (int status = check_overlap(given, g)) return status;
+    if (int status = check_loaded(handle, plan)) return status;
     conv_args a = g.args;
     a.manner = plan.chosen->manner;
     if (int status = check_workspace(plan, pack, a)) return status;
