@@ -7,10 +7,11 @@ static CUresult load(const char *ptx, CUmodule *module, char *log, size_t bytes)
 	void *values[] = {log, (void *)bytes};
 	return cuModuleLoadDataEx(module, ptx, 2, options, values);
 }
-// Every parameter has 8 bytes.
+// Every parameter has 8 bytes. The null at the end is for the emulated driver, which counts them.
 static CUresult launch(CUfunction f, CUstream stream, unsigned x, unsigned y, unsigned threads, unsigned shared, uint64_t *args, int n) {
-	void *parameters[32];
+	void *parameters[33];
 	for (int i = 0; i < n; i++) parameters[i] = &args[i];
+	parameters[n] = 0;
 	return cuLaunchKernel(f, x, y, 1, threads, 1, 1, shared, stream, parameters, 0);
 }
 */
