@@ -319,11 +319,19 @@ func TestProfilesGiveTheirIntervals(t *testing.T) {
 	}{
 		{"a short run from scratch", Options{}, 1, 2},
 		{"a long run from scratch", Options{Epochs: 300}, 6, 20},
+		{"the same length in steps of five an epoch", Options{Steps: 1500}, 6, 20},
+		{"steps that replace epochs", Options{Epochs: 300, Steps: 150}, 1, 2},
+		{"fewer steps than an epoch has", Options{Steps: 3}, 1, 2},
 		{"the paper's", Options{Profile: Paper}, 2, 10},
-		{"what was asked for", Options{Epochs: 300, Patience: 4, ReclusterEvery: 3}, 3, 4},
+		{"the paper's with steps", Options{Profile: Paper, Steps: 1500}, 2, 10},
+		{"what was asked for", Options{Steps: 1500, Patience: 4, ReclusterEvery: 3}, 3, 4},
 	} {
-		if err := c.o.Fill(); err != nil || c.o.ReclusterEvery != c.recluster || c.o.Patience != c.patience {
-			t.Errorf("%s: every %d epochs, patience %d, %v; want %d and %d", c.name, c.o.ReclusterEvery, c.o.Patience, err, c.recluster, c.patience)
+		if err := c.o.Fill(); err != nil {
+			t.Fatal(err)
+		}
+		newSchedule(&c.o, 5)
+		if c.o.ReclusterEvery != c.recluster || c.o.Patience != c.patience {
+			t.Errorf("%s: every %d epochs, patience %d; want %d and %d", c.name, c.o.ReclusterEvery, c.o.Patience, c.recluster, c.patience)
 		}
 	}
 }

@@ -35,8 +35,8 @@ type Options struct {
 	WeightDecay    float64 // added to the gradient of all parameters
 	FinetuneShare  float64 // share of the learners' steps at the end that train the whole embedding
 	RateDecay      bool    // cosine decay of the rate in the warm-up and in fine-tuning
-	ReclusterEvery int     // epochs
-	Patience       int     // validations without a better NMI before a growth
+	ReclusterEvery int     // epochs; 0: as the length of the run asks for
+	Patience       int     // validations without a better NMI before a growth; 0: the same
 	ClusterSpace   string  // EmbeddingSpace or PenultimateSpace
 	Threads        int     // CPU threads, 0 for all
 	Workers        int     // goroutines that decode and augment, 0 for as many as threads
@@ -49,7 +49,7 @@ const (
 	PenultimateSpace = "penultimate"
 )
 
-// Fill gives unset fields the profile's defaults. Errors: Invalid for an unknown profile.
+// Fill gives unset fields the profile's defaults, but for intervals, which need the run's length in epochs. Errors: Invalid for an unknown profile.
 func (o *Options) Fill() error {
 	if o.Profile == "" {
 		o.Profile = Scratch
@@ -81,13 +81,19 @@ func (o *Options) Fill() error {
 		fill(&o.WarmupShare, d.WarmupShare)
 	}
 	o.RateDecay = o.RateDecay || d.RateDecay
+	return nil
+}
+
+// fillIntervals gives unset intervals their defaults for a run of so many passes over the training images: from scratch, longer runs look at their
+// plateaus for longer, however their length was given.
+func (o *Options) fillIntervals(passes int64) {
+	d := profiles[o.Profile]
 	recluster, patience := d.ReclusterEvery, d.Patience
-	if o.Profile == Scratch { // longer runs look at their plateaus for longer
-		recluster, patience = max(recluster, o.Epochs/50), max(patience, o.Epochs/15)
+	if o.Profile == Scratch {
+		recluster, patience = max(recluster, int(passes/50)), max(patience, int(passes/15))
 	}
 	fill(&o.ReclusterEvery, recluster)
 	fill(&o.Patience, patience)
-	return nil
 }
 
 // profiles hold what differs between the two; method.md of the paper's setting and a search on HAM10000 are the sources, see RATIONALE.
@@ -126,8 +132,8 @@ func (o *Options) Check() error {
 		{"weight_decay", o.WeightDecay, 0, 1},
 		{"warmup_share", o.WarmupShare, 0, 0.95},
 		{"finetune_share", o.FinetuneShare, 0, 0.95},
-		{"recluster_every", float64(o.ReclusterEvery), 1, 1e6},
-		{"patience", float64(o.Patience), 1, 1e6},
+		{"recluster_every", float64(o.ReclusterEvery), 0, 1e6},
+		{"patience", float64(o.Patience), 0, 1e6},
 		{"threads", float64(o.Threads), 0, 1024},
 		{"workers", float64(o.Workers), 0, 1024},
 	} {

@@ -26,11 +26,13 @@ type schedule struct {
 	o                       *Options
 }
 
+// newSchedule plans a run and fills the intervals of o, which are counted in epochs.
 func newSchedule(o *Options, stepsPerEpoch int64) schedule {
 	s := schedule{total: o.Steps, o: o}
 	if s.total == 0 {
 		s.total = int64(o.Epochs) * stepsPerEpoch
 	}
+	o.fillIntervals(s.total / stepsPerEpoch)
 	s.warmup = int64(math.Round(o.WarmupShare * float64(s.total)))
 	learn := float64(s.total - s.warmup)
 	s.finetune = s.total - int64(math.Round(o.FinetuneShare*learn))
