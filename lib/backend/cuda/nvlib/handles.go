@@ -75,7 +75,7 @@ func (h *Handles) Gemm(transA, transB bool, m, n, k int, a uint64, lda int, b ui
 		rowB = k
 	}
 	if min(m, n, k) < 1 || a == 0 || b == 0 || c == 0 || lda < rowA || ldb < rowB || ldc < n || max(m, n, k, lda, ldb, ldc) > 1<<31-1 {
-		return errs.New(errs.Invalid, "nvlib: matrix product %d×%d×%d with rows of %d, %d and %d elements: want memory and rows of at least %d, %d and %d",
+		return errs.New(errs.Invalid, "nvlib: matrix product %d×%d×%d with rows of %d, %d and %d: want memory and rows of at least %d, %d and %d",
 			m, n, k, lda, ldb, ldc, rowA, rowB, n)
 	}
 	if C.nvlib_gemm(h.c, flag(transA), flag(transB), C.int(m), C.int(n), C.int(k), C.uint64_t(a), C.int(lda), C.uint64_t(b), C.int(ldb),

@@ -116,8 +116,8 @@ func (l *Libraries) open(driverVersion int, s search) error {
 
 func cudnnWanted(family int) wanted {
 	return wanted{title: "cuDNN 9", variable: "DSL_CUDNN_LIBRARY", soname: "libcudnn.so.9", wheels: []string{"nvidia/cudnn/lib"},
-		install: fmt.Sprintf("\"pip install nvidia-cudnn-cu%d\", \"conda install -c conda-forge cudnn\", or NVIDIA's Debian package libcudnn9-cuda-%d",
-			family, family)}
+		install: fmt.Sprintf("\"pip install nvidia-cudnn-cu%d\", \"conda install -c conda-forge cudnn\", or NVIDIA's Debian package "+
+			"libcudnn9-cuda-%d", family, family)}
 }
 
 // toolkit is the folder of wheels of CUDA's own libraries: one each for CUDA 12, one for all since 13.

@@ -79,7 +79,8 @@ func (p *Plan) check(o Operands, workspace uint64) error {
 		ok(workspace, p.workspace > 0) {
 		return nil
 	}
-	return errs.New(errs.Invalid, "nvlib: %s: operands %#x and workspace %#x must be memory at multiples of %d bytes", p.name, o, workspace, alignment)
+	return errs.New(errs.Invalid, "nvlib: %s: operands %#x and workspace %#x must be memory at multiples of %d bytes", p.name, o, workspace,
+		alignment)
 }
 
 // Close frees the plan, before its handles. It may be called twice.

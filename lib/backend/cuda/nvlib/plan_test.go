@@ -108,7 +108,10 @@ func TestEveryOperationMatchesPlainLoops(t *testing.T) {
 func TestFusedConvolutionsMatchPlainLoops(t *testing.T) {
 	g, r := newGPU(t), newRand()
 	ran := 0
-	for _, shape := range []Conv{{N: 2, H: 7, W: 5, C: 8, K: 16, Kernel: 3, Stride: 2, Pad: 1}, {N: 1, H: 5, W: 3, C: 24, K: 8, Kernel: 1, Stride: 1}} {
+	for _, shape := range []Conv{
+		{N: 2, H: 7, W: 5, C: 8, K: 16, Kernel: 3, Stride: 2, Pad: 1},
+		{N: 1, H: 5, W: 3, C: 24, K: 8, Kernel: 1, Stride: 1},
+	} {
 		for fused := 1; fused < 8; fused++ {
 			for _, how := range []Conv{{Type: F32}, {Type: F32, TF32: true}, {Type: BF16}} {
 				c := shape

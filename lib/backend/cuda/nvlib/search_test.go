@@ -38,8 +38,8 @@ func library(t *testing.T, folder, name, prefix string, functions []string, valu
 	return path
 }
 
-var cudnnFunctions = strings.Fields("Create Destroy SetStream GetVersion GetCudartVersion GetErrorString GetLastErrorString BackendCreateDescriptor " +
-	"BackendDestroyDescriptor BackendFinalize BackendSetAttribute BackendGetAttribute BackendExecute")
+var cudnnFunctions = strings.Fields("Create Destroy SetStream GetVersion GetCudartVersion GetErrorString GetLastErrorString " +
+	"BackendCreateDescriptor BackendDestroyDescriptor BackendFinalize BackendSetAttribute BackendGetAttribute BackendExecute")
 
 var cublasFunctions = strings.Fields("Create_v2 Destroy_v2 SetStream_v2 SetWorkspace_v2 GetProperty GetStatusString GemmEx")
 
@@ -175,8 +175,8 @@ func TestWhatWasSearchedAndWhatToDoIsInTheError(t *testing.T) {
 	if errs.KindOf(err) != errs.Device {
 		t.Fatalf("got %v, want a Device error", err)
 	}
-	for _, want := range []string{"no a tool was found", "not among the loaded libraries", "/more", "/site/dsl,", "/site/nvidia/tool/lib", "/conda/lib",
-		"/cuda/lib64", "/usr/local/cuda/lib64", "not where the system's loader looks (libdsl_tool.so.7: cannot open", bad + " cannot be loaded: ",
+	for _, want := range []string{"no a tool was found", "not among the loaded libraries", "/more", "/site/dsl,",
+		"/site/nvidia/tool/lib", "/conda/lib", "/cuda/lib64", "/usr/local/cuda/lib64", "not where the system's loader looks (libdsl_tool.so.7: cannot open", bad + " cannot be loaded: ",
 		`Install it with "pip install tool", or set DSL_TOOL_LIBRARY to the path of its libdsl_tool.so.7`} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("got %q, want it to say %q", err, want)
