@@ -91,7 +91,7 @@ func rowState(t *testing.T, tr *Trainer, row int) (out []float32) {
 
 func TestALearnersStepLeavesTheRowsOfOthersAsTheyAre(t *testing.T) {
 	o := tiny(4)
-	o.Learners, o.WarmupShare = 2, 0.1
+	o.Learners, o.WarmupShare = 2, new(0.1)
 	tr := open(t, stripes(t, 3, 30, 12), o)
 	tr.current = clusters{}
 	stepOn(t, tr, 1, Learn) // moments of learner 1 are not zero any more
@@ -167,7 +167,7 @@ func TestImagesAloneOfTheirClassSitOutAndKeepTheirCluster(t *testing.T) {
 func TestGrowthWaitsForAPlateauAfterAnImprovement(t *testing.T) {
 	ctx := context.Background()
 	o := tiny(100)
-	o.Patience, o.WarmupShare = 2, 0
+	o.Patience, o.WarmupShare = 2, new(0.0)
 	tr := open(t, stripes(t, 3, 30, 12), o)
 	tr.current = clusters{whole: true}
 	stepOn(t, tr, 0, Learn)
@@ -207,7 +207,7 @@ func TestGrowthWaitsForAPlateauAfterAnImprovement(t *testing.T) {
 func TestClustersFollowTheLearnersAfterAGrowth(t *testing.T) {
 	ctx := context.Background()
 	o := tiny(100)
-	o.WarmupShare = 0
+	o.WarmupShare = new(0.0)
 	tr := open(t, stripes(t, 3, 30, 12), o)
 	var err error
 	if tr.current, err = tr.wholeCluster(); err != nil {
@@ -289,7 +289,7 @@ func TestADivergedTrainingSaysWhatMayHelp(t *testing.T) {
 }
 
 func TestTheScheduleCountsSteps(t *testing.T) {
-	o := Options{Steps: 1200, WarmupShare: 0.5, FinetuneShare: 1.0 / 6, WarmupRate: 1e-3, LearningRate: 1e-4, RateDecay: true}
+	o := Options{Steps: 1200, WarmupShare: new(0.5), FinetuneShare: new(1.0 / 6), WarmupRate: 1e-3, LearningRate: 1e-4, RateDecay: true}
 	s := newSchedule(&o, 10)
 	if s.warmup != 600 || s.finetune != 1100 || s.lastGrowth != 1040 || s.total != 1200 {
 		t.Fatalf("got %+v", s)
@@ -305,7 +305,7 @@ func TestTheScheduleCountsSteps(t *testing.T) {
 			t.Errorf("after %d steps: got %v, %d left, rate %v", c.done, s.stage(c.done), s.left(c.done), s.rate(c.done))
 		}
 	}
-	o = Options{Epochs: 3}
+	o = Options{Epochs: 3, WarmupShare: new(0.0), FinetuneShare: new(0.0)}
 	if s = newSchedule(&o, 10); s.total != 30 || s.stage(0) != Learn {
 		t.Fatalf("three epochs of ten steps: got %+v", s)
 	}
@@ -332,6 +332,29 @@ func TestProfilesGiveTheirIntervals(t *testing.T) {
 		newSchedule(&c.o, 5)
 		if c.o.ReclusterEvery != c.recluster || c.o.Patience != c.patience {
 			t.Errorf("%s: every %d epochs, patience %d; want %d and %d", c.name, c.o.ReclusterEvery, c.o.Patience, c.recluster, c.patience)
+		}
+	}
+}
+
+func TestSharesOfZeroAreZeroAndUnsetOnesTheProfiles(t *testing.T) {
+	for _, c := range []struct {
+		name             string
+		warmup, finetune *float64
+		begins           int64 // the step where learners begin to train
+		ends             int64 // and where fine-tuning begins
+	}{
+		{"unset", nil, nil, 40, 90},
+		{"no warm-up", new(0.0), nil, 0, 83},
+		{"no fine-tuning", nil, new(0.0), 40, 100},
+		{"neither", new(0.0), new(0.0), 0, 100},
+		{"as asked for", new(0.5), new(0.1), 50, 95},
+	} {
+		o := Options{Steps: 100, WarmupShare: c.warmup, FinetuneShare: c.finetune}
+		if err := o.Fill(); err != nil {
+			t.Fatal(err)
+		}
+		if s := newSchedule(&o, 10); s.warmup != c.begins || s.finetune != c.ends || o.Check() != nil {
+			t.Errorf("%s: got %d and %d, want %d and %d; %v", c.name, s.warmup, s.finetune, c.begins, c.ends, o.Check())
 		}
 	}
 }

@@ -18,7 +18,7 @@ const (
 // Dynamic asks for one learner that grows by itself.
 const Dynamic = 0
 
-// Options of a training. Fill gives zero values their defaults, those of the profile.
+// Options of a training. Fill gives zero values their defaults, those of the profile; where zero itself makes sense, the field is a pointer.
 type Options struct {
 	Profile        string
 	Arch           model.Arch
@@ -29,17 +29,17 @@ type Options struct {
 	Steps          int64        // optimiser steps of the whole run
 	BatchSize      int
 	ImagesPerClass int
-	WarmupShare    float64 // share of the steps spent as a classification network, [0, 1)
-	WarmupRate     float64 // Adam's rate there
-	LearningRate   float64 // Adam's rate for the learners
-	WeightDecay    float64 // added to the gradient of all parameters
-	FinetuneShare  float64 // share of the learners' steps at the end that train the whole embedding
-	RateDecay      bool    // cosine decay of the rate in the warm-up and in fine-tuning
-	ReclusterEvery int     // epochs; 0: as the length of the run asks for
-	Patience       int     // validations without a better NMI before a growth; 0: the same
-	ClusterSpace   string  // EmbeddingSpace or PenultimateSpace
-	Threads        int     // CPU threads, 0 for all
-	Workers        int     // goroutines that decode and augment, 0 for as many as threads
+	WarmupShare    *float64 // share of the steps spent as a classification network, [0, 1)
+	WarmupRate     float64  // Adam's rate there
+	LearningRate   float64  // Adam's rate for the learners
+	WeightDecay    float64  // added to the gradient of all parameters
+	FinetuneShare  *float64 // share of the learners' steps at the end that train the whole embedding, [0, 1)
+	RateDecay      bool     // cosine decay of the rate in the warm-up and in fine-tuning
+	ReclusterEvery int      // epochs; 0: as the length of the run asks for
+	Patience       int      // validations without a better NMI before a growth; 0: the same
+	ClusterSpace   string   // EmbeddingSpace or PenultimateSpace
+	Threads        int      // CPU threads, 0 for all
+	Workers        int      // goroutines that decode and augment, 0 for as many as threads
 	Seed           uint64
 }
 
@@ -77,9 +77,11 @@ func (o *Options) Fill() error {
 	fill(&o.WeightDecay, d.WeightDecay)
 	fill(&o.FinetuneShare, d.FinetuneShare)
 	fill(&o.ClusterSpace, EmbeddingSpace)
-	if o.Init == nil {
-		fill(&o.WarmupShare, d.WarmupShare)
+	warmup := d.WarmupShare
+	if o.Init != nil {
+		warmup = new(0.0)
 	}
+	fill(&o.WarmupShare, warmup)
 	o.RateDecay = o.RateDecay || d.RateDecay
 	return nil
 }
@@ -98,10 +100,10 @@ func (o *Options) fillIntervals(passes int64) {
 
 // profiles hold what differs between the two; method.md of the paper's setting and a search on HAM10000 are the sources, see RATIONALE.
 var profiles = map[string]Options{
-	Scratch: {Epochs: 32, BatchSize: 128, ImagesPerClass: 16, WarmupShare: 0.4, WarmupRate: 1e-3, LearningRate: 1e-4, WeightDecay: 1e-4,
-		FinetuneShare: 1.0 / 6, RateDecay: true, ReclusterEvery: 1, Patience: 2},
+	Scratch: {Epochs: 32, BatchSize: 128, ImagesPerClass: 16, WarmupShare: new(0.4), WarmupRate: 1e-3, LearningRate: 1e-4, WeightDecay: 1e-4,
+		FinetuneShare: new(1.0 / 6), RateDecay: true, ReclusterEvery: 1, Patience: 2},
 	Paper: {Epochs: 300, BatchSize: 32, ImagesPerClass: 8, LearningRate: 1e-5, WarmupRate: 1e-3, WeightDecay: 1e-4,
-		FinetuneShare: 1.0 / 6, ReclusterEvery: 2, Patience: 10},
+		WarmupShare: new(0.0), FinetuneShare: new(1.0 / 6), ReclusterEvery: 2, Patience: 10},
 }
 
 func fill[T comparable](field *T, value T) {
@@ -111,7 +113,7 @@ func fill[T comparable](field *T, value T) {
 	}
 }
 
-// Check reports the first option that makes no sense, as an Invalid error that names it.
+// Check reports the first option, of those that Fill has filled, that makes no sense, as an Invalid error that names it.
 func (o *Options) Check() error {
 	if err := o.Arch.Check(); err != nil {
 		return err
@@ -130,8 +132,8 @@ func (o *Options) Check() error {
 		{"learning_rate", o.LearningRate, math.SmallestNonzeroFloat64, 1},
 		{"warmup_rate", o.WarmupRate, math.SmallestNonzeroFloat64, 1},
 		{"weight_decay", o.WeightDecay, 0, 1},
-		{"warmup_share", o.WarmupShare, 0, 0.95},
-		{"finetune_share", o.FinetuneShare, 0, 0.95},
+		{"warmup_share", *o.WarmupShare, 0, 0.95},
+		{"finetune_share", *o.FinetuneShare, 0, 0.95},
 		{"recluster_every", float64(o.ReclusterEvery), 0, 1e6},
 		{"patience", float64(o.Patience), 0, 1e6},
 		{"threads", float64(o.Threads), 0, 1024},
@@ -150,7 +152,7 @@ func (o *Options) Check() error {
 	if o.Profile == Paper && o.Init == nil {
 		return errs.New(errs.Invalid, "train: profile %q starts from a trained network: give one (init), or use %q", Paper, Scratch)
 	}
-	if o.Learners > 1 && o.Init == nil && o.WarmupShare == 0 {
+	if o.Learners > 1 && o.Init == nil && *o.WarmupShare == 0 {
 		return errs.New(errs.Invalid, "train: learners: got %d from the start without trained weights or a warm-up; give one of the two", o.Learners)
 	}
 	if o.Init != nil && (o.Init.Arch.Backbone != o.Arch.Backbone || o.Init.Arch.Stem != o.Arch.Stem || o.Init.Arch.Attention != o.Arch.Attention) {

@@ -33,9 +33,9 @@ func newSchedule(o *Options, stepsPerEpoch int64) schedule {
 		s.total = int64(o.Epochs) * stepsPerEpoch
 	}
 	o.fillIntervals(s.total / stepsPerEpoch)
-	s.warmup = int64(math.Round(o.WarmupShare * float64(s.total)))
+	s.warmup = int64(math.Round(*o.WarmupShare * float64(s.total)))
 	learn := float64(s.total - s.warmup)
-	s.finetune = s.total - int64(math.Round(o.FinetuneShare*learn))
+	s.finetune = s.total - int64(math.Round(*o.FinetuneShare*learn))
 	s.lastGrowth = s.finetune - int64(math.Round(0.1*learn))
 	return s
 }
