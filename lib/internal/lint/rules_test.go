@@ -69,9 +69,10 @@ var testOnly = map[string][]string{
 	"backend/onednn": {"backend/backendtest", "backend/goref"},
 	"backend/cuda":   {"backend/backendtest", "backend/cuda/emulated", "backend/goref"},
 
-	"backend/cuda/driver":  {"backend/cuda/emulated"},
-	"backend/cuda/kernels": {"backend/cuda/driver", "backend/cuda/emulated", "backend/goref"},
-	"backend/cuda/nvlib":   {"backend/cuda/driver", "backend/cuda/emulated"},
+	"backend/cuda/driver":   {"backend/cuda/emulated"},
+	"backend/cuda/emulated": {"backend/cuda/driver"},
+	"backend/cuda/kernels":  {"backend/cuda/driver", "backend/cuda/emulated", "backend/goref"},
+	"backend/cuda/nvlib":    {"backend/cuda/driver", "backend/cuda/emulated"},
 }
 
 // owners name the only packages that may import a module or a standard package (with all below it), in tests too. What
