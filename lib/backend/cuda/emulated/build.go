@@ -105,13 +105,3 @@ func files(at string, patterns []string) ([]string, error) {
 	}
 	return all, nil
 }
-
-// present reports whether a double has been written.
-func present(d double) bool {
-	at, err := folder()
-	if err != nil {
-		return false
-	}
-	_, err = files(at, d.compile)
-	return err == nil
-}

@@ -46,9 +46,6 @@ func Real() bool { return os.Getenv("DSL_TEST_GPU") == "1" }
 var start = sync.OnceValue(func() error {
 	driver := ""
 	for _, d := range doubles {
-		if !present(d) {
-			continue
-		}
 		path, err := build(d, driver)
 		if err != nil {
 			return err

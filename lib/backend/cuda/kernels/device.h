@@ -44,7 +44,7 @@ DEV double root(double x) { return __nvvm_sqrt_rn_d(x); }
 
 #define DEV static inline
 #define MEMBER inline
-#define SHARED static
+#define SHARED static __attribute__((section("shared_memory")))
 #define DECLARE_KERNEL(name, cooperates, ...)                                                                          \
     extern "C" void name(__VA_ARGS__);                                                                                 \
     static const emulated::registration name##_registration(#name, cooperates, name);                                  \

@@ -4,7 +4,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
-#include <set>
 #include "emulated.h"
 #include "state.h"
 
@@ -16,7 +15,7 @@ constexpr int MAX_DEVICES = 8;
 static context primary[MAX_DEVICES];
 static bool initialised;
 static thread_local std::vector<context *> stack;
-static std::set<const void *> handles[NUM_KINDS];
+static std::map<const void *, object *> objects;
 static std::map<std::string, int> counts;
 static std::vector<std::string> problems;
 
@@ -24,16 +23,36 @@ static const char *const kind_names[NUM_KINDS] = {"stream", "event", "module", "
 
 void count(const char *what, int change) { counts[what] += change; }
 
-void add(kind k, void *handle) {
-    handles[k].insert(handle);
-    if (k != FUNCTION) count(kind_names[k], 1);
+void add(object *o) {
+    objects[o] = o;
+    if (o->is != FUNCTION) count(kind_names[o->is], 1); // they go with their module
 }
 
-void drop(kind k, void *handle) {
-    if (handles[k].erase(handle) && k != FUNCTION) count(kind_names[k], -1);
+void destroy(object *o) {
+    objects.erase(o);
+    if (o->is != FUNCTION) count(kind_names[o->is], -1);
+    delete o;
 }
 
-bool known(kind k, const void *handle) { return handles[k].count(handle) != 0; }
+bool known(const void *handle) { return objects.count(handle) != 0; }
+
+std::vector<object *> all(kind k) {
+    std::vector<object *> found;
+    for (auto &entry : objects)
+        if (entry.second->is == k) found.push_back(entry.second);
+    return found;
+}
+
+object *find(const char *call, kind k, void *handle) {
+    auto it = objects.find(handle);
+    if (it == objects.end() || it->second->is != k) {
+        problem("%s: the %s is none, or was destroyed", call, kind_names[k]);
+        return nullptr;
+    }
+    if (it->second->owner == current()) return it->second;
+    problem("%s: the %s belongs to another context than this thread's", call, kind_names[k]);
+    return nullptr;
+}
 
 void problem(const char *format, ...) {
     char text[512];
@@ -70,10 +89,23 @@ int enter(const char *call) {
     return c->failure;
 }
 
+// Names what is left when a context is released for the last time. Other libraries of the process may hold a primary context too; then what was
+// left stays for ever. After a failure nothing can be freed any more.
+static void report_leaks(const context *c) {
+    for (const context &other : primary)
+        if (other.references || c->failure) return;
+    for (auto &left : counts)
+        if (left.second) problem("the context was released with %d of %s left", left.second, left.first.c_str());
+}
+
 // Destroys what lives in a primary context, as its last release does.
 static void reset(context *c) {
     finish_all(c);
-    forget_streams(c);
+    report_leaks(c);
+    for (kind k : {EXEC, GRAPH, EVENT, STREAM, MODULE})
+        for (object *o : all(k))
+            if (o->owner == c) destroy(o);
+    release_memory(c);
     c->failure = OK;
 }
 

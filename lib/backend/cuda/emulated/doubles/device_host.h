@@ -7,7 +7,7 @@ namespace emulated {
 struct place {
     int thread;
     unsigned block_x, block_y, grid_x, grid_y;
-    bool cooperating;
+    bool cooperating, misused;
 };
 extern place here;
 

@@ -87,7 +87,11 @@ static void release(int from, int to, state waiting) {
         if (fibers[t].is == waiting) fibers[t].is = READY;
 }
 
+// A thread that runs alone must not wait for others.
+static bool alone() { return here.misused |= !here.cooperating; }
+
 void barrier() {
+    if (alone()) return;
     if (++at_barrier == live) {
         at_barrier = 0;
         release(0, BLOCK_THREADS, AT_BARRIER);
@@ -108,6 +112,7 @@ static void meet_warp() {
 }
 
 float exchange(float v, int mask) {
+    if (alone()) return v;
     slots[running_fiber] = v;
     meet_warp();
     float other = slots[running_fiber ^ mask];
@@ -137,7 +142,12 @@ static std::string where_they_wait() {
     return std::to_string(barrier) + " threads wait at a barrier and " + std::to_string(warp) + " at a warp exchange that others never reach";
 }
 
+// All variables in shared memory, which nobody has set when a block begins: not a number in any type.
+extern "C" char __start_shared_memory[], __stop_shared_memory[];
+static void forget_shared() { memset(__start_shared_memory, 0xFF, (size_t)(__stop_shared_memory - __start_shared_memory)); }
+
 static bool run_cooperating(const int *order, std::string &why) {
+    forget_shared();
     live = BLOCK_THREADS;
     at_barrier = 0;
     memset(at_warp, 0, sizeof at_warp);
@@ -180,6 +190,7 @@ bool run_grid(const kernel &k, unsigned grid_x, unsigned grid_y, const word *arg
     block_args = args;
     here.grid_x = grid_x, here.grid_y = grid_y;
     here.cooperating = k.cooperates;
+    here.misused = false;
     unsigned long long blocks = (unsigned long long)grid_x * grid_y, first = next_random(seed) % blocks;
     for (unsigned long long b = 0; b < blocks; b++) {
         unsigned long long at = (first + b) % blocks;
@@ -193,7 +204,8 @@ bool run_grid(const kernel &k, unsigned grid_x, unsigned grid_y, const word *arg
             k.call(k.code, args);
         }
     }
-    return true;
+    if (here.misused) why = "its threads meet, but it is declared by KERNEL, not BLOCK_KERNEL";
+    return !here.misused;
 }
 
 } // namespace emulated

@@ -22,7 +22,7 @@ struct block {
     uint16_t guard; // fills the gap
 };
 
-constexpr size_t PAGE = 4096, ALIGN = 256;
+constexpr size_t PAGE = 4096, ALIGN = 256, FENCE = 1 << 20; // FENCE: of faulting pages on either side
 constexpr unsigned char FRESH = 0xFF;
 // The gaps' patterns: not a number either, unlike FRESH, and unlike the neighbours', so that a copied gap shows too.
 constexpr uint16_t FIRST_GUARD = 0xFFF0, GUARDS = 13;
@@ -40,11 +40,15 @@ static size_t rounded(size_t n, size_t unit) { return (n + unit - 1) / unit * un
 static uint16_t *gap(address at, const block &b) { return (uint16_t *)(at + rounded(b.bytes, 2)); }
 static size_t gap_words(const block &b) { return (rounded(b.bytes, ALIGN) - rounded(b.bytes, 2)) / 2; }
 
-static void check_guard(address at, block &b) {
+static void fill_gap(address at, const block &b) {
+    for (size_t i = 0; i < gap_words(b); i++) gap(at, b)[i] = b.guard;
+}
+
+static void check_guard(address at, const block &b) {
     for (size_t i = 0; i < gap_words(b); i++) {
         if (gap(at, b)[i] == b.guard) continue;
         problem("device memory: something wrote behind the end of an allocation of %zu bytes", b.bytes);
-        gap(at, b)[i] = b.guard;
+        fill_gap(at, b);
         return;
     }
 }
@@ -56,30 +60,25 @@ void check_guards() {
 static int allocate(address *out, size_t bytes) {
     if (!bytes) return INVALID_VALUE;
     if (bytes > total() || used + rounded(bytes, ALIGN) > total()) return OUT_OF_MEMORY;
-    size_t body = rounded(rounded(bytes, ALIGN), PAGE), mapped = body + 2 * PAGE;
+    size_t body = rounded(rounded(bytes, ALIGN), PAGE), mapped = body + 2 * FENCE;
     void *base = mmap(nullptr, mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED) return OUT_OF_MEMORY;
-    char *from = (char *)base + PAGE;
+    char *from = (char *)base + FENCE;
     mprotect(from, body, PROT_READ | PROT_WRITE);
     static unsigned made;
     block b = {current(), bytes, (char *)base, mapped, (uint16_t)(FIRST_GUARD + made++ % GUARDS)};
     *out = (address)(from + body - rounded(bytes, ALIGN));
     memset((void *)*out, FRESH, bytes);
-    for (size_t i = 0; i < gap_words(b); i++) gap(*out, b)[i] = b.guard;
+    fill_gap(*out, b);
     blocks[*out] = b;
     used += rounded(bytes, ALIGN);
     count("memory", 1);
     return OK;
 }
 
-static int release(const char *call, address at) {
-    auto it = blocks.find(at);
-    if (it == blocks.end()) {
-        problem("%s: %#llx is no allocation, or was freed before", call, at);
-        return INVALID_VALUE;
-    }
+static void bury(std::map<address, block>::iterator it) {
     block b = it->second;
-    check_guard(at, b);
+    check_guard(it->first, b);
     used -= rounded(b.bytes, ALIGN);
     blocks.erase(it);
     count("memory", -1);
@@ -90,7 +89,14 @@ static int release(const char *call, address at) {
         munmap(graves.front().base, graves.front().mapped);
         graves.pop_front();
     }
-    return OK;
+}
+
+void release_memory(context *c) {
+    for (auto it = blocks.begin(); it != blocks.end();) {
+        auto next = std::next(it);
+        if (it->second.owner == c) bury(it);
+        it = next;
+    }
 }
 
 template <class M> static bool covered(const M &all, address at, size_t bytes, size_t (*size)(const typename M::mapped_type &)) {
@@ -175,7 +181,13 @@ API cuMemFree_v2(address p) {
     ENTER_UNSAFE;
     if (!p) return OK;
     if (int r = finish_all(current())) return r;
-    return release(__func__, p);
+    auto it = blocks.find(p);
+    if (it == blocks.end()) {
+        problem("%s: %#llx is no allocation, or was freed before", __func__, p);
+        return INVALID_VALUE;
+    }
+    bury(it);
+    return OK;
 }
 
 API cuMemGetAddressRange_v2(address *base, size_t *bytes, address p) {

@@ -82,13 +82,11 @@ int push_launch(stream *s, const function *f, unsigned grid_x, unsigned grid_y, 
         problem("%s: a grid of %u × %u blocks of %u threads", k->name.c_str(), grid_x, grid_y, block);
         return INVALID_VALUE;
     }
-    std::vector<word> args;
-    for (size_t i = 0; i < k->parameters.size(); i++) {
-        if (!params || !params[i]) {
-            problem("%s: got %zu arguments, want %zu", k->name.c_str(), i, k->parameters.size());
-            return INVALID_VALUE;
-        }
-        args.push_back(*(word *)params[i]);
+    std::vector<word> args; // package driver ends the list with a null, which the real driver does not look at
+    for (void **p = params; *p; p++) args.push_back(*(word *)*p);
+    if (args.size() != k->parameters.size()) {
+        problem("%s: got %zu arguments, want %zu", k->name.c_str(), args.size(), k->parameters.size());
+        return INVALID_VALUE;
     }
     std::string wrong = check_arguments(*k, args);
     if (!wrong.empty()) problem("%s: %s", k->name.c_str(), wrong.c_str());
@@ -144,13 +142,6 @@ static size_t count_parameters(const char *entry) {
     return n;
 }
 
-static function *find_function(const char *call, void *handle) {
-    function *f = (function *)handle;
-    if (known(FUNCTION, f) && f->home->owner == current()) return f;
-    problem("%s: the function is none, its module was unloaded, or it belongs to another context", call);
-    return nullptr;
-}
-
 } // namespace emulated
 
 using namespace emulated;
@@ -169,35 +160,26 @@ API cuModuleLoadDataEx(void **out, const void *image, unsigned n, int *options, 
         if (buffer && bytes) snprintf(buffer, bytes, "%s", log.c_str());
         return r;
     }
-    module *m = new module{current(), ptx, {}};
-    add(MODULE, m);
+    module *m = new module(current(), ptx);
+    add(m);
     *out = m;
     return OK;
 }
 
 API cuModuleLoadData(void **out, const void *image) { return cuModuleLoadDataEx(out, image, 0, nullptr, nullptr); }
 
-static module *find_module(const char *call, void *handle) {
-    module *m = (module *)handle;
-    if (known(MODULE, m) && m->owner == current()) return m;
-    problem("%s: the module is none, was unloaded, or belongs to another context", call);
-    return nullptr;
-}
-
 API cuModuleUnload(void *handle) {
     ENTER_UNSAFE;
-    module *m = find_module(__func__, handle);
+    module *m = (module *)find(__func__, MODULE, handle);
     if (!m) return INVALID_HANDLE;
     if (int r = finish_all(current())) return r;
-    for (auto &f : m->functions) drop(FUNCTION, f.get());
-    drop(MODULE, m);
-    delete m;
+    destroy(m);
     return OK;
 }
 
 API cuModuleGetFunction(void **out, void *handle, const char *name) {
     ENTER;
-    module *m = find_module(__func__, handle);
+    module *m = (module *)find(__func__, MODULE, handle);
     if (!m) return INVALID_HANDLE;
     const char *entry = find_entry(m->ptx, name);
     auto k = kernels().find(name);
@@ -206,15 +188,15 @@ API cuModuleGetFunction(void **out, void *handle, const char *name) {
         problem("%s: the PTX has %zu parameters, the source %zu", name, count_parameters(entry), k->second.parameters.size());
         return INVALID_IMAGE;
     }
-    m->functions.push_back(std::make_unique<function>(function{m, &k->second}));
-    *out = m->functions.back().get();
-    add(FUNCTION, *out);
+    m->functions.push_back(new function(m->owner, &k->second));
+    add(m->functions.back());
+    *out = m->functions.back();
     return OK;
 }
 
 API cuFuncGetAttribute(int *value, int attribute, void *handle) {
     ENTER;
-    if (!find_function(__func__, handle)) return INVALID_HANDLE;
+    if (!find(__func__, FUNCTION, handle)) return INVALID_HANDLE;
     *value = attribute == 0 ? BLOCK_THREADS : 0;
     return OK;
 }
@@ -222,7 +204,7 @@ API cuFuncGetAttribute(int *value, int attribute, void *handle) {
 API cuLaunchKernel(void *handle, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, void *st,
                    void **params, void **extra) {
     ENTER;
-    function *f = find_function(__func__, handle);
+    function *f = (function *)find(__func__, FUNCTION, handle);
     stream *s = find_stream(__func__, st);
     if (!f || !s) return INVALID_HANDLE;
     if (gz != 1 || by != 1 || bz != 1 || shared || extra) {
@@ -234,7 +216,7 @@ API cuLaunchKernel(void *handle, unsigned gx, unsigned gy, unsigned gz, unsigned
 
 API cuOccupancyMaxActiveBlocksPerMultiprocessor(int *n, void *handle, int, size_t) {
     ENTER;
-    if (!find_function(__func__, handle)) return INVALID_HANDLE;
+    if (!find(__func__, FUNCTION, handle)) return INVALID_HANDLE;
     *n = 8;
     return OK;
 }

@@ -27,6 +27,22 @@ struct context {
     int device = 0, references = 0, failure = OK;
 };
 
+// What a handle stands for. Those that exist are registered, so that a stale handle is known for what it is.
+enum kind { STREAM, EVENT, MODULE, FUNCTION, GRAPH, EXEC, NUM_KINDS };
+struct object {
+    kind is;
+    context *owner;
+    object(kind k, context *c) : is(k), owner(c) {}
+    virtual ~object() = default;
+};
+void add(object *o);
+void destroy(object *o);
+bool known(const void *handle);
+std::vector<object *> all(kind k);
+
+// The object of a handle, or null with a noted problem.
+object *find(const char *call, kind k, void *handle);
+
 // What a stream or a graph runs.
 struct operation {
     std::string name;
@@ -34,19 +50,19 @@ struct operation {
 };
 typedef std::shared_ptr<const operation> work;
 
-struct graph {
-    context *owner;
+struct graph : object {
     std::vector<work> nodes;
+    graph(kind k, context *c) : object(k, c) {}
 };
 
 // A stream runs nothing by itself: its queue is worked off when somebody waits for it, so that a missing wait shows.
-struct stream {
-    context *owner;
+struct stream : object {
     bool blocking; // ordered with the default stream
     std::deque<work> queue;
     std::unique_ptr<graph> capture;
     bool invalidated = false; // the capture was misused
     std::thread::id capturer;
+    stream(context *c, bool blocks) : object(STREAM, c), blocking(blocks) {}
 };
 
 // A place in a stream. Recording an event again makes a new mark.
@@ -56,33 +72,28 @@ struct mark {
     double ms = 0;
 };
 
-struct event {
-    context *owner;
+struct event : object {
     bool captured = false;
     std::shared_ptr<mark> last;
+    explicit event(context *c) : object(EVENT, c) {}
 };
 
-struct module;
-
-struct function {
-    module *home;
+struct function : object {
     const kernel *code;
+    function(context *c, const kernel *k) : object(FUNCTION, c), code(k) {}
 };
 
-struct module {
-    context *owner;
+struct module : object {
     std::string ptx;
-    std::vector<std::unique_ptr<function>> functions;
+    std::vector<function *> functions;
+    module(context *c, std::string text) : object(MODULE, c), ptx(std::move(text)) {}
+    ~module() override {
+        for (function *f : functions) destroy(f);
+    }
 };
 
 typedef std::lock_guard<std::recursive_mutex> locked;
 extern std::recursive_mutex lock;
-
-// Registered handles, so that a stale one is known.
-enum kind { STREAM, EVENT, MODULE, FUNCTION, GRAPH, EXEC, NUM_KINDS };
-void add(kind k, void *handle);
-void drop(kind k, void *handle);
-bool known(kind k, const void *handle);
 
 void count(const char *what, int change);
 __attribute__((format(printf, 1, 2))) void problem(const char *format, ...);
@@ -92,17 +103,17 @@ context *current();
 int enter(const char *call);        // initialised, a context on this thread, no failure
 int enter_unsafe(const char *call); // the same, and no capture on this thread: for calls that a capture forbids
 
-// The stream of a handle, or null with a noted problem. The null handle is the default stream.
+// The null handle is the default stream.
 stream *find_stream(const char *call, void *handle);
 int push(stream *s, std::string name, std::function<void()> run);
 void run_next(stream *s);
 int finish(stream *s);
 int finish_all(context *c);
-void forget_streams(context *c);
 
 int push_launch(stream *s, const function *f, unsigned grid_x, unsigned grid_y, unsigned block, void **params);
 void run_guarded(context *c, const operation &op);
 
+void release_memory(context *c);
 bool inside(uint64_t address, size_t bytes);
 bool pinned(const void *p, size_t bytes);
 void check_guards();

@@ -1,20 +1,31 @@
 // Streams, events, capture and graphs.
 #include <chrono>
 #include <cstring>
-#include <set>
+#include <map>
 #include "emulated.h"
 #include "state.h"
 
 namespace emulated {
 
-static std::set<stream *> streams;
-static stream defaults[8]; // the default stream of each device's context
+static std::map<context *, std::unique_ptr<stream>> defaults; // the default stream of each context
+
+static std::vector<stream *> streams() {
+    std::vector<stream *> found;
+    for (object *o : all(STREAM)) found.push_back((stream *)o);
+    return found;
+}
+
+static stream *default_stream(context *c) {
+    std::unique_ptr<stream> &s = defaults[c];
+    if (!s) s = std::make_unique<stream>(c, true);
+    return s.get();
+}
 
 static bool capturing_here(const stream *s) { return s->capture && s->capturer == std::this_thread::get_id(); }
 
 int enter_unsafe(const char *call) {
     if (int r = enter(call)) return r;
-    for (stream *s : streams) {
+    for (stream *s : streams()) {
         if (!capturing_here(s)) continue;
         problem("%s: not allowed while this thread captures a stream", call);
         s->invalidated = true;
@@ -24,23 +35,7 @@ int enter_unsafe(const char *call) {
 }
 
 stream *find_stream(const char *call, void *handle) {
-    context *c = current();
-    if (!handle) {
-        stream *s = &defaults[c->device];
-        s->owner = c;
-        s->blocking = true;
-        return s;
-    }
-    stream *s = (stream *)handle;
-    if (!known(STREAM, s)) {
-        problem("%s: the stream is none, or was destroyed", call);
-        return nullptr;
-    }
-    if (s->owner != c) {
-        problem("%s: the stream belongs to another context than this thread's", call);
-        return nullptr;
-    }
-    return s;
+    return handle ? (stream *)find(call, STREAM, handle) : default_stream(current());
 }
 
 int push(stream *s, std::string name, std::function<void()> run) {
@@ -71,8 +66,8 @@ static void drain(stream *s) {
 // The default stream and the blocking ones wait for each other.
 int finish(stream *s) {
     if (s->blocking) {
-        drain(&defaults[s->owner->device]);
-        for (stream *other : streams)
+        drain(default_stream(s->owner));
+        for (stream *other : streams())
             if (other->blocking && other->owner == s->owner) drain(other);
     }
     drain(s);
@@ -80,23 +75,10 @@ int finish(stream *s) {
 }
 
 int finish_all(context *c) {
-    drain(&defaults[c->device]);
-    for (stream *s : streams)
+    drain(default_stream(c));
+    for (stream *s : streams())
         if (s->owner == c) drain(s);
     return c->failure;
-}
-
-void forget_streams(context *c) {
-    for (auto it = streams.begin(); it != streams.end();) {
-        stream *s = *it;
-        if (s->owner != c) {
-            ++it;
-            continue;
-        }
-        it = streams.erase(it);
-        drop(STREAM, s);
-        delete s;
-    }
 }
 
 static double now_ms() {
@@ -104,16 +86,9 @@ static double now_ms() {
     return duration<double, std::milli>(steady_clock::now().time_since_epoch()).count();
 }
 
-static event *find_event(const char *call, void *handle) {
-    event *e = (event *)handle;
-    if (known(EVENT, e) && e->owner == current()) return e;
-    problem("%s: the event is none, was destroyed, or belongs to another context", call);
-    return nullptr;
-}
-
 // Runs the mark's stream up to the mark. A stream that is destroyed has reached all its marks.
 static void reach(const std::shared_ptr<mark> &m) {
-    while (!m->reached && known(STREAM, m->at) && !m->at->queue.empty()) run_next(m->at);
+    while (!m->reached && known(m->at) && !m->at->queue.empty()) run_next(m->at);
 }
 
 } // namespace emulated
@@ -122,11 +97,8 @@ using namespace emulated;
 
 API cuStreamCreate(void **out, unsigned flags) {
     ENTER;
-    stream *s = new stream{};
-    s->owner = current();
-    s->blocking = !(flags & 1);
-    streams.insert(s);
-    add(STREAM, s);
+    stream *s = new stream(current(), !(flags & 1));
+    add(s);
     *out = s;
     return OK;
 }
@@ -139,9 +111,7 @@ API cuStreamDestroy_v2(void *handle) {
     if (!s || !handle) return INVALID_HANDLE;
     if (s->capture) problem("%s: the stream is being captured", __func__);
     drain(s);
-    streams.erase(s);
-    drop(STREAM, s);
-    delete s;
+    destroy(s);
     return OK;
 }
 
@@ -174,7 +144,7 @@ API cuStreamQuery(void *handle) {
 API cuStreamWaitEvent(void *handle, void *ev, unsigned) {
     ENTER;
     stream *s = find_stream(__func__, handle);
-    event *e = find_event(__func__, ev);
+    event *e = (event *)find(__func__, EVENT, ev);
     if (!s || !e) return INVALID_HANDLE;
     if (s->capture || e->captured) {
         problem("%s: the emulated driver captures single streams only", __func__);
@@ -194,7 +164,7 @@ API cuStreamBeginCapture_v2(void *handle, int mode) {
         problem("%s: the default stream, a stream that is captured already, or an unknown mode", __func__);
         return handle ? ILLEGAL_STATE : CAPTURE_UNSUPPORTED;
     }
-    s->capture = std::make_unique<graph>(graph{s->owner, {}});
+    s->capture = std::make_unique<graph>(GRAPH, s->owner);
     s->invalidated = false;
     s->capturer = std::this_thread::get_id();
     return OK;
@@ -215,7 +185,7 @@ API cuStreamEndCapture(void *handle, void **out) {
     }
     std::unique_ptr<graph> g = std::move(s->capture);
     if (s->invalidated) return CAPTURE_INVALIDATED;
-    add(GRAPH, g.get());
+    add(g.get());
     *out = g.release();
     return OK;
 }
@@ -230,25 +200,23 @@ API cuStreamIsCapturing(void *handle, int *status) {
 
 API cuEventCreate(void **out, unsigned) {
     ENTER;
-    event *e = new event{};
-    e->owner = current();
-    add(EVENT, e);
+    event *e = new event(current());
+    add(e);
     *out = e;
     return OK;
 }
 
 API cuEventDestroy_v2(void *handle) {
     ENTER;
-    event *e = find_event(__func__, handle);
+    event *e = (event *)find(__func__, EVENT, handle);
     if (!e) return INVALID_HANDLE;
-    drop(EVENT, e);
-    delete e;
+    destroy(e);
     return OK;
 }
 
 API cuEventRecord(void *handle, void *st) {
     ENTER;
-    event *e = find_event(__func__, handle);
+    event *e = (event *)find(__func__, EVENT, handle);
     stream *s = find_stream(__func__, st);
     if (!e || !s) return INVALID_HANDLE;
     e->captured = s->capture != nullptr;
@@ -261,7 +229,7 @@ API cuEventRecord(void *handle, void *st) {
 }
 
 static int find_recorded(const char *call, void *handle, event **out) {
-    event *e = *out = find_event(call, handle);
+    event *e = *out = (event *)find(call, EVENT, handle);
     if (!e) return INVALID_HANDLE;
     if (!e->captured) return OK;
     problem("%s: the event was recorded in a stream that is captured", call);
@@ -306,28 +274,21 @@ API cuLaunchHostFunc(void *handle, void (*f)(void *), void *data) {
     return push(s, __func__, [=] { f(data); });
 }
 
-static graph *find_graph(const char *call, kind k, void *handle) {
-    graph *g = (graph *)handle;
-    if (known(k, g) && g->owner == current()) return g;
-    problem("%s: the graph is none, was destroyed, or belongs to another context", call);
-    return nullptr;
-}
-
 API cuGraphInstantiateWithFlags(void **out, void *handle, unsigned long long) {
     ENTER;
-    graph *g = find_graph(__func__, GRAPH, handle);
+    graph *g = (graph *)find(__func__, GRAPH, handle);
     if (!g) return INVALID_HANDLE;
-    graph *exec = new graph(*g);
-    add(EXEC, exec);
+    graph *exec = new graph(EXEC, g->owner);
+    exec->nodes = g->nodes;
+    add(exec);
     *out = exec;
     return OK;
 }
 
 static int destroy_graph(const char *call, kind k, void *handle) {
-    graph *g = find_graph(call, k, handle);
+    object *g = find(call, k, handle);
     if (!g) return INVALID_HANDLE;
-    drop(k, g);
-    delete g;
+    destroy(g);
     return OK;
 }
 
@@ -343,12 +304,12 @@ API cuGraphExecDestroy(void *handle) {
 
 API cuGraphUpload(void *handle, void *st) {
     ENTER;
-    return find_graph(__func__, EXEC, handle) && find_stream(__func__, st) ? OK : INVALID_HANDLE;
+    return find(__func__, EXEC, handle) && find_stream(__func__, st) ? OK : INVALID_HANDLE;
 }
 
 API cuGraphLaunch(void *handle, void *st) {
     ENTER;
-    graph *g = find_graph(__func__, EXEC, handle);
+    graph *g = (graph *)find(__func__, EXEC, handle);
     stream *s = find_stream(__func__, st);
     if (!g || !s) return INVALID_HANDLE;
     for (const work &w : g->nodes)
