@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"libdsl/lib/backend/onednn"
 	"libdsl/lib/ir"
 	"libdsl/lib/model"
 )
@@ -132,5 +133,68 @@ func TestCalibrationTakesASplitSmallerThanABatchSeveralTimes(t *testing.T) {
 	}
 	if !slices.ContainsFunc(mean, func(v float32) bool { return v != 0 }) {
 		t.Error("the running mean is as at the start")
+	}
+}
+
+func TestBatchNormIsFrozenFromTrainedWeightsUnlessTheyAreWarmedUp(t *testing.T) {
+	d := stripes(t, 3, 24, 12)
+	first, err := Run(context.Background(), onednn.Backend{}, d, tiny(2), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, share := range []*float64{nil, new(0.5)} {
+		o := tiny(4)
+		o.Init, o.WarmupShare = first.Last, share
+		tr := open(t, d, o)
+		tr.frozen = false
+		warm := 0
+		tr.tell = newTeller(func(p *Progress) bool {
+			if p.Event == EventStep && p.Stage == Warmup {
+				warm++
+			}
+			if p.Event == EventStep && tr.frozen != (p.Stage != Warmup) {
+				t.Errorf("step %d in %v: BatchNorm frozen: %v", p.Step, p.Stage, tr.frozen)
+			}
+			return true
+		})
+		if err := tr.run(context.Background()); err != nil || (warm == 0) != (share == nil) {
+			t.Errorf("%d steps of warm-up, %v", warm, err)
+		}
+	}
+}
+
+// A share of few steps rounds to no warm-up at all.
+func TestLearnersFromTheStartAreClusteredBeforeTheFirstStepWithoutAWarmup(t *testing.T) {
+	for _, c := range []struct {
+		learners int
+		steps    int64
+	}{{2, 1}, {3, 4}, {12, 4}} {
+		o := tiny(c.steps)
+		o.Learners, o.WarmupShare = c.learners, new(0.1)
+		tr := open(t, stripes(t, 3, 30, 12), o)
+		tr.frozen = false
+		clustered, steps := 0, 0
+		tr.tell = newTeller(func(p *Progress) bool {
+			switch {
+			case p.Event == EventNote && len(p.Sizes) == c.learners:
+				clustered++
+			case p.Event == EventStep:
+				steps++
+				if clustered == 0 || !tr.frozen || p.Stage == Warmup || math.IsNaN(p.Loss) {
+					t.Errorf("%d learners, step %d in %v: %d groupings before, BatchNorm frozen: %v, loss %v", c.learners, p.Step, p.Stage, clustered, tr.frozen, p.Loss)
+				}
+			}
+			return true
+		})
+		if err := tr.run(context.Background()); err != nil || tr.sched.warmup != 0 || steps != int(c.steps) {
+			t.Errorf("%d learners: %v after %d steps, %d of warm-up", c.learners, err, steps, tr.sched.warmup)
+		}
+		m, err := tr.snapshot()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Check(); err != nil {
+			t.Errorf("%d learners: %v", c.learners, err)
+		}
 	}
 }

@@ -111,9 +111,14 @@ func (t *Trainer) run(ctx context.Context) error {
 			return err
 		}
 	}
-	t.frozen = t.frozen || t.sched.warmup > 0
+	t.frozen = t.o.Init != nil || t.sched.warmup > 0
 	if err := t.openNetwork(t.o.Arch, w); err != nil {
 		return err
+	}
+	if t.set.NumLearners() > 1 {
+		if err := t.freeze(ctx); err != nil {
+			return err
+		}
 	}
 	return t.learn(ctx)
 }
@@ -130,7 +135,6 @@ func (t *Trainer) initial() (model.Weights, error) {
 		return nil, err
 	}
 	if t.o.Init != nil {
-		t.frozen = true
 		for name, v := range t.o.Init.Weights {
 			if name != model.EmbeddingWeight && name != model.EmbeddingBias {
 				w[name] = append([]float32(nil), v...)
