@@ -28,6 +28,7 @@ suite_generated() {
   local copy="$LOGS/generated"
   rm -rf "$copy" && mkdir -p "$copy" && cp -r lib/modelfile "$copy/modelfile" || return 1
   sh "$copy/modelfile/schema/generate.sh" && diff -r lib/modelfile/internal/fb "$copy/modelfile/internal/fb" || return 1
+  sh lib/backend/cuda/kernels/generate.sh "$copy/ptx" && diff -r lib/backend/cuda/kernels/ptx "$copy/ptx" || return 1
   rm -rf "$copy"
 }
 
