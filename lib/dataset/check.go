@@ -25,14 +25,14 @@ type Unreadable struct {
 	Err  error
 }
 
-// Check decodes every picture once, before training starts, and fills the cache with as many as it holds, those of the
-// training split first. Cutting can only be seen by decoding, so nothing less will do.
+// Check decodes every picture that training reads once, before it starts, and fills the cache with as many as it holds, those of the training split
+// before those of validation. Cutting can only be seen by decoding, so nothing less will do. Test pictures are not looked at.
 //
 // Pictures that cannot be decoded are an error that names the first few and counts them; with SkipUnreadable they are
 // removed from Samples (indices taken before are void) and returned.
 // Errors: Corrupt with the list, Invalid when nothing readable is left, Cancelled with ctx.
 func (d *Dataset) Check(ctx context.Context, o CheckOptions) ([]Unreadable, error) {
-	order := slices.Concat(d.Indices(Train), d.Indices(Val), d.Indices(Test))
+	order := slices.Concat(d.Indices(Train), d.Indices(Val))
 	failed, err := d.decodeAll(ctx, order, o)
 	if err != nil {
 		return nil, err

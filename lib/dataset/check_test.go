@@ -79,6 +79,38 @@ func TestCheckWithNothingReadable(t *testing.T) {
 	}
 }
 
+func TestCheckReadsWhatTrainingReads(t *testing.T) {
+	for _, c := range []struct {
+		split string // of the picture that is cut
+		want  errs.Kind
+	}{{"train", errs.Corrupt}, {"val", errs.Corrupt}, {"test", errs.OK}} {
+		dir, rows := t.TempDir(), "path,label,split\n"
+		for _, split := range []string{"train", "val", "test"} {
+			for i := range 3 {
+				data := pngOf(t, uint8(i))
+				if i == 2 && split == c.split {
+					data = data[:60]
+				}
+				name := fmt.Sprintf("%s%d.png", split, i)
+				write(t, filepath.Join(dir, name), data)
+				rows += fmt.Sprintf("%s,%d,%s\n", name, i%2, split)
+			}
+		}
+		d, err := Open(write(t, filepath.Join(dir, "m.csv"), []byte(rows)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		read := 0
+		bad, err := d.Check(context.Background(), CheckOptions{Progress: func(done, total int) { read = total }})
+		if errs.KindOf(err) != c.want || read != 6 || len(d.Indices(Test)) != 3 {
+			t.Errorf("cut in %s: got %v, %v after %d pictures", c.split, bad, err, read)
+		}
+		if bad, err = d.Check(context.Background(), CheckOptions{SkipUnreadable: true}); err != nil || len(bad) != 1 && c.want != errs.OK || len(d.Indices(Test)) != 3 {
+			t.Errorf("cut in %s, to be skipped: got %v, %v", c.split, bad, err)
+		}
+	}
+}
+
 func TestCheckStopsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	d, calls := drawn(t, 500, 2), 0

@@ -48,7 +48,7 @@ const aheadBatches = 3
 // maxKeptBytes bounds the evaluation pixels that are kept: 1 GiB.
 const maxKeptBytes = 1 << 30
 
-// openData checks the splits. Every image was decoded once by the dataset's Check before.
+// openData checks the splits. Every image of them was decoded once by the dataset's Check before.
 func openData(ctx context.Context, d *dataset.Dataset, o *Options) (*data, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, errs.Wrap(errs.Cancelled, err, "train: cancelled")

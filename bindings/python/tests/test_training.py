@@ -138,6 +138,14 @@ def test_unreadable_images_stop_or_are_left_out(manifest, tmp_path):
     assert any("3.png" in n for n in notes)
 
 
+def test_unreadable_test_images_do_not_stop_a_training(manifest, tmp_path):
+    (tmp_path / "17.png").write_bytes((tmp_path / "17.png").read_bytes()[:-30])
+    with dsl.train(manifest, tmp_path / "out.dsl", progress=False, **TINY) as model:
+        assert model.report["skipped"] == []
+        with pytest.raises(dsl.Error, match="17.png"):
+            dsl.evaluate(model, manifest)
+
+
 def test_handles_do_not_leak(dataset, images, tmp_path):
     dsl.wait_for_files()
     gc.collect()  # what earlier tests left to the collector must not vanish in between
