@@ -103,11 +103,12 @@ BLOCK_KERNEL(gated_pool_bf16, const bf16 *x, const bf16 *gate, float *v, i64 ima
 template <class T> DEV void pool_grad(const float *dv, T *dx, i64 images, i64 positions, i64 c) {
     by_channels<T>(c, aligned(dv) && aligned(dx), [=](auto width, auto l) {
         const rows r = part(images * positions);
+        const float share = 1 / (float)positions;
         l.columns([=](i64 channel) {
             for (i64 row = r.from + l.y; channel >= 0 && row < r.to; row += l.down) {
                 float g[width.value];
                 load(dv + (i64)((u32)row / (u32)positions) * c + channel, g);
-                for (int i = 0; i < width.value; i++) g[i] /= (float)positions;
+                for (int i = 0; i < width.value; i++) g[i] *= share;
                 store(dx + row * c + channel, g);
             }
         });
