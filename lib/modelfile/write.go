@@ -1,8 +1,6 @@
 package modelfile
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,7 +13,7 @@ var fault func(step string) error
 // in the same folder is written, flushed to disk, read back and checked, and renamed. Any number of writers may
 // write one path at a time; the last rename wins. A symbolic link at path is replaced, not followed.
 //
-// A process killed in the middle leaves its temporary file (.dsl-<pid>-<random>.tmp) behind; it may be deleted.
+// A process killed in the middle leaves its temporary file (.dsl-<digest of the name>-<random>.tmp) behind; the next write of path removes it.
 //
 // Errors: errs.Invalid when f breaks a rule of Check; errs.NotFound when the folder does not exist; errs.IO. After an
 // error path is as before, except when the message says that only the last flush of the folder failed.
@@ -24,21 +22,22 @@ func Write(path string, f *File) error {
 	if err != nil {
 		return err
 	}
-	var random [8]byte
-	if _, err := rand.Read(random[:]); err != nil {
-		return ioError(path, "cannot get random bytes", err)
-	}
-	folder := filepath.Dir(path)
-	temp := filepath.Join(folder, fmt.Sprintf(".dsl-%d-%s.tmp", os.Getpid(), hex.EncodeToString(random[:])))
-	if err := writeTemp(temp, data); err != nil {
-		os.Remove(temp)
+	removeStale(path)
+	var temp *os.File
+	err = step("create", func() (err error) { temp, err = createTemp(path); return err })
+	if err != nil {
 		return ioError(path, "cannot write it", err)
 	}
-	if err := step("rename", func() error { return os.Rename(temp, path) }); err != nil {
-		os.Remove(temp)
+	defer temp.Close() // flushed and read back by then: closing tells nothing new
+	if err := fillTemp(temp, data); err != nil {
+		os.Remove(temp.Name())
+		return ioError(path, "cannot write it", err)
+	}
+	if err := step("rename", func() error { return os.Rename(temp.Name(), path) }); err != nil {
+		os.Remove(temp.Name())
 		return ioError(path, "cannot put it in place", err)
 	}
-	if err := step("sync folder", func() error { return syncFolder(folder) }); err != nil {
+	if err := step("sync folder", func() error { return syncFolder(filepath.Dir(path)) }); err != nil {
 		return ioError(path, "written, but a power cut could undo it", err)
 	}
 	return nil
@@ -53,25 +52,14 @@ func step(name string, do func() error) error {
 	return do()
 }
 
-// writeTemp leaves a whole, flushed and verified file at temp, or an error.
-func writeTemp(temp string, data []byte) error {
-	var f *os.File
-	err := step("create", func() (err error) {
-		f, err = os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	err = step("write", func() error { _, err := f.Write(data); return err })
+// fillTemp leaves data in f, flushed and verified, or returns an error.
+func fillTemp(f *os.File, data []byte) error {
+	err := step("write", func() error { _, err := f.Write(data); return err })
 	if err == nil {
 		err = step("sync", f.Sync)
 	}
-	if closed := step("close", f.Close); err == nil {
-		err = closed
-	}
 	if err == nil {
-		err = step("verify", func() error { return verifyFile(temp) })
+		err = step("verify", func() error { return verifyFile(f.Name()) })
 	}
 	return err
 }

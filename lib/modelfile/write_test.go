@@ -113,7 +113,7 @@ func onlyFile(t *testing.T, folder string, want *File) {
 func TestAFailureAtAnyStepLeavesTheOldFileAndNothingElse(t *testing.T) {
 	defer func() { fault = nil }()
 	old, young := smallModel(), smallCheckpoint()
-	for _, failing := range []string{"create", "write", "sync", "close", "verify", "rename", "sync folder"} {
+	for _, failing := range []string{"create", "write", "sync", "verify", "rename", "sync folder"} {
 		t.Run(failing, func(t *testing.T) {
 			folder := t.TempDir()
 			path := filepath.Join(folder, "m.dsl")
@@ -223,9 +223,9 @@ func TestAFileLoadsAfterKill9(t *testing.T) {
 	if err := Write(path, want); err != nil {
 		t.Fatal(err)
 	}
-	steps := []string{"create", "write", "sync", "close", "verify", "rename", "sync folder", "done"}
+	steps := []string{"create", "write", "sync", "verify", "rename", "sync folder", "done"}
 	s := rng.New(5, "kill")
-	advanced := 0
+	advanced, interrupted := 0, 0
 	for i := range kills {
 		cmd := startChild(t, writeLoop, folder)
 		out, err := cmd.StdoutPipe()
@@ -247,6 +247,11 @@ func TestAFileLoadsAfterKill9(t *testing.T) {
 		if err := cmd.Wait(); err == nil || cmd.ProcessState.Exited() {
 			t.Fatalf("the child ended by itself: %v", err)
 		}
+		left := len(temps(t, folder))
+		if left > 1 {
+			t.Fatalf("%d temporary files: a write did not remove that of the child before", left)
+		}
+		interrupted += left
 		got, err := Read(path, Limits{})
 		if err != nil {
 			t.Fatal(err)
@@ -257,13 +262,100 @@ func TestAFileLoadsAfterKill9(t *testing.T) {
 		want.Checkpoint.Ints[0].Value = got.Checkpoint.Ints[0].Value
 		sameContent(t, got, want)
 	}
-	left, err := filepath.Glob(filepath.Join(folder, ".dsl-*.tmp"))
+	t.Logf("%d of %d children wrote, %d were killed in the middle of a write", advanced, kills, interrupted)
+	if advanced < kills || interrupted == 0 {
+		t.Error("children did not write, or no kill fell into a write: the test shows nothing")
+	}
+	if err := Write(path, want); err != nil {
+		t.Fatal(err)
+	}
+	onlyFile(t, folder, want)
+}
+
+// temps are the temporary files in a folder.
+func temps(t *testing.T, folder string) []string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(folder, ".dsl-*.tmp"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d of %d children wrote, %d were killed in the middle of a write", advanced, kills, len(left))
-	if advanced < kills || len(left) == 0 {
-		t.Error("children did not write, or no kill fell into a write: the test shows nothing")
+	return found
+}
+
+func TestAWriteLeavesTheTemporaryFilesOfOthersAlone(t *testing.T) {
+	folder := t.TempDir()
+	path, other := filepath.Join(folder, "m.dsl"), filepath.Join(folder, "other.dsl")
+	mine, err := createTemp(path) // a writer that goes on
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign, err := createTemp(other) // one of another target, which was killed
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign.Close()
+	if err := os.Symlink(other, filepath.Join(folder, tempPrefix(path)+"link"+tempSuffix)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		path string
+		left int
+	}{{path, 3}, {other, 2}} {
+		if err := Write(c.path, smallModel()); err != nil {
+			t.Fatal(err)
+		}
+		if got := temps(t, folder); len(got) != c.left {
+			t.Errorf("%d temporary files after a write of %s, want %d", len(got), filepath.Base(c.path), c.left)
+		}
+	}
+	if err := os.Rename(mine.Name(), path); err != nil {
+		t.Errorf("the writer that goes on lost its file: %v", err)
+	}
+	mine.Close()
+	onlyStale, err := createTemp(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	onlyStale.Close()
+	if err := Write(path, smallModel()); err != nil || len(temps(t, folder)) != 1 {
+		t.Errorf("%v; left: %v, want the link alone", err, temps(t, folder))
+	}
+}
+
+func TestProcessesThatWriteOnePathDoNotDisturbEachOther(t *testing.T) {
+	folder := t.TempDir()
+	var children []*exec.Cmd
+	var outs []*bufio.Scanner
+	for range 3 {
+		cmd := startChild(t, writeLoop, folder)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		children, outs = append(children, cmd), append(outs, bufio.NewScanner(out))
+	}
+	for i, out := range outs {
+		last, writes := "", 0
+		for writes < 15 && out.Scan() { // a child that fails says why and ends
+			if last = out.Text(); last == "done" {
+				writes++
+			}
+		}
+		if writes < 15 {
+			t.Errorf("writer %d: ended after %d writes: %s", i, writes, last)
+		}
+	}
+	for _, cmd := range children {
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		cmd.Wait()
+	}
+	if _, err := Read(filepath.Join(folder, "m.dsl"), Limits{}); err != nil {
+		t.Error(err)
 	}
 }
 
