@@ -31,8 +31,8 @@ type double struct {
 
 var doubles = []double{
 	{file: "libcuda.so.1", variable: "DSL_CUDA_DRIVER",
-		compile: []string{"doubles/context.cpp", "doubles/errors.cpp", "doubles/faulty.cpp", "doubles/fiber.cpp", "doubles/kernels.cpp", "doubles/memory.cpp",
-			"doubles/module.cpp", "doubles/stream.cpp"},
+		compile: []string{"doubles/context.cpp", "doubles/errors.cpp", "doubles/faulty.cpp", "doubles/fiber.cpp", "doubles/kernels.cpp",
+			"doubles/memory.cpp", "doubles/module.cpp", "doubles/stream.cpp"},
 		headers: []string{"doubles/*.h", "../kernels/*.cu", "../kernels/*.h"}},
 	{file: "libcudnn.so.9", variable: "DSL_CUDNN_LIBRARY", driver: true, alias: "libcudnn_graph.so.9", // a part that the real one has
 		compile: []string{"doubles/cudnn.cpp", "doubles/cudnn_graph.cpp"}, headers: []string{"doubles/*.h"}},

@@ -178,7 +178,7 @@ func TestStoresOutsideMemory(t *testing.T) {
 	refused(t, r.stream.Synchronize(), "CUDA_ERROR_ILLEGAL_ADDRESS")
 	expect(t, "faulty_store: touches memory outside any allocation")
 	_, err := driver.Alloc(4)
-	refused(t, err, "IllegalAddress")
+	refused(t, err, "CUDA_ERROR_ILLEGAL_ADDRESS")
 }
 
 func TestStoreIntoFreedMemory(t *testing.T) {
@@ -261,16 +261,16 @@ func TestMemoryMisuse(t *testing.T) {
 	r := setUp(t)
 	p := r.alloc(100)
 	v := make([]byte, 101)
-	refused(t, driver.CopyIn(p, unsafe.Pointer(&v[0]), 101), "InvalidValue")
+	refused(t, driver.CopyIn(p, unsafe.Pointer(&v[0]), 101), "CUDA_ERROR_INVALID_VALUE")
 	expect(t, "101 bytes at")
 	refused(t, r.stream.CopyIn(p, unsafe.Pointer(&v[0]), 100), "CUDA_ERROR_INVALID_VALUE")
 	expect(t, "not pinned")
 	refused(t, r.stream.Zero(p, 101), "CUDA_ERROR_INVALID_VALUE")
 	expect(t, "101 bytes at")
 	r.free(p)
-	refused(t, driver.Free(p), "InvalidValue")
+	refused(t, driver.Free(p), "CUDA_ERROR_INVALID_VALUE")
 	expect(t, "freed before")
-	refused(t, driver.Free(p+8), "InvalidValue")
+	refused(t, driver.Free(p+8), "CUDA_ERROR_INVALID_VALUE")
 	expect(t, "no allocation")
 }
 
@@ -291,7 +291,7 @@ func TestThreadsWithoutAContext(t *testing.T) {
 	r := setUp(t)
 	must(t, r.context.Drop())
 	_, err := driver.Alloc(4)
-	refused(t, err, "InvalidContext")
+	refused(t, err, "CUDA_ERROR_INVALID_CONTEXT")
 	expect(t, "no context is current on this thread")
 	must(t, r.context.Use())
 }

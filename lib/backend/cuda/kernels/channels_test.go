@@ -15,7 +15,8 @@ type matrix struct{ rows, c, x, y int }
 // matrices have one channel, fewer than a pack, whole packs, packs and a rest, more than a block is wide.
 func matrices(e element) []matrix {
 	var out []matrix
-	for _, s := range []struct{ rows, c int }{{1, 1}, {300, 1}, {77, 3}, {1, 8}, {9, 8}, {500, 8}, {33, 20}, {1000, 20}, {50, 64}, {11, 257}, {40, 264}, {5, 1000}} {
+	for _, s := range []struct{ rows, c int }{{1, 1}, {300, 1}, {77, 3}, {1, 8}, {9, 8}, {500, 8},
+		{33, 20}, {1000, 20}, {50, 64}, {11, 257}, {40, 264}, {5, 1000}} {
 		x, y := kernels.RowGrid(s.rows, s.c, e.bytes)
 		out = append(out, matrix{s.rows, s.c, x, y}, matrix{s.rows, s.c, 1, 1}, matrix{s.rows, s.c, 7, 3})
 	}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"testing"
 	"unsafe"
 
@@ -76,11 +77,14 @@ type buffer struct {
 	bytes int // of an element
 }
 
+// empty is memory that is not a number in any type.
 func (b *bench) empty(n, bytes int) buffer {
 	b.t.Helper()
-	p, err := driver.Alloc(int64((max(n, 1) + b.shift) * bytes))
+	fill := slices.Repeat([]byte{0xFF}, (max(n, 1)+b.shift)*bytes)
+	p, err := driver.Alloc(int64(len(fill)))
 	must(b.t, err)
 	b.held = append(b.held, p)
+	must(b.t, driver.CopyIn(p, unsafe.Pointer(&fill[0]), int64(len(fill))))
 	return buffer{b, p + driver.Ptr(b.shift*bytes), n, bytes}
 }
 

@@ -89,7 +89,8 @@ func TestScaleWeightsGradInPlace(t *testing.T) {
 	const k, c = 6, 33
 	shape := ir.Shape{k, 1, 1, c}
 	w, gamma, variance, g := b.normal(f32, k*c), b.normal(f32, k), b.positive(k), b.normal(f32, k*c)
-	want := reference(ir.ScaleWeightsGrad, ir.Attrs{Eps: eps}, nil, []goref.Buf{buf(w, shape...), buf(gamma, k), buf(variance, k), buf(g, shape...)}, shape, ir.Shape{k})
+	in := []goref.Buf{buf(w, shape...), buf(gamma, k), buf(variance, k), buf(g, shape...)}
+	want := reference(ir.ScaleWeightsGrad, ir.Attrs{Eps: eps}, nil, in, shape, ir.Shape{k})
 	at, dgamma := upload(b, g), b.empty(k, 4)
 	b.launch("scale_weights_grad_f32", k, 1, upload(b, w), upload(b, gamma), upload(b, variance), at, at, dgamma, float64(eps), 1, c, c)
 	near(t, "dw in g's place", floats(at), want[0].F, 1e-6)
