@@ -46,11 +46,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--profile", choices=["scratch", "paper"])
     p.add_argument("--init", metavar="MODEL.dsl", help="start from this model's backbone and attention")
     for name, what in (("embedding-dim", "width of an embedding (128)"), ("input-size", "pixels of a side (224)"), ("epochs", "passes over the images"),
-                       ("steps", "optimiser steps, instead of epochs"), ("batch-size", ""), ("images-per-class", "in a batch"), ("seed", ""),
-                       ("threads", "0: all cores")):  # fmt: skip
-        p.add_argument(f"--{name}", type=int, default=0, help=what)
-    p.add_argument("--learning-rate", type=float, default=0.0)
-    p.add_argument("--validation-share", type=float, default=0.0, help="of the training images, without a val split (0.15)")
+                       ("steps", "optimiser steps, instead of epochs"), ("batch-size", ""), ("images-per-class", "in a batch")):  # fmt: skip
+        p.add_argument(f"--{name}", type=int, help=what)
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--threads", type=int, default=0, help="0: all cores")
+    p.add_argument("--learning-rate", type=float)
+    p.add_argument("--validation-share", type=float, help="of the training images, without a val split (0.15)")
     add_device(p)
     p.add_argument("--skip-unreadable", action="store_true", help="leave unreadable images out instead of stopping")
     p.add_argument("--log", help="a file for JSON lines")

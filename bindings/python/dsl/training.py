@@ -63,14 +63,14 @@ def train(
     attention: str | None = None,
     profile: str | None = None,
     init: str | os.PathLike[str] | None = None,
-    embedding_dim: int = 0,
-    input_size: int = 0,
-    epochs: int = 0,
-    steps: int = 0,
-    batch_size: int = 0,
-    images_per_class: int = 0,
-    learning_rate: float = 0.0,
-    validation_share: float = 0.0,
+    embedding_dim: int | None = None,
+    input_size: int | None = None,
+    epochs: int | None = None,
+    steps: int | None = None,
+    batch_size: int | None = None,
+    images_per_class: int | None = None,
+    learning_rate: float | None = None,
+    validation_share: float | None = None,
     seed: int = 0,
     threads: int = 0,
     device: str = "auto",
@@ -82,11 +82,12 @@ def train(
     """Trains on the "train" images of data, validates on "val" (or a share held out), and writes the best model to out.
 
     data: a manifest, a folder with a subfolder per class, a Dataset, or (images, labels). The last model goes beside out
-    (model.last.dsl for model.dsl). learners: "dynamic" (grow as needed) or a fixed number. 0 and None mean the profile's default: backbone
+    (model.last.dsl for model.dsl). learners: "dynamic" (grow as needed) or a fixed number. None means the profile's default: backbone
     "resnet18" ("resnet34", "resnet50"), stem "standard" ("small" for small images), attention "gate" ("none"), profile "scratch" ("paper").
     init: a trained model whose backbone and attention the training starts from; the "paper" profile needs one.
-    embedding_dim 128, input_size 224 pixels. steps, when set, replaces epochs. skip_unreadable leaves unreadable images out instead of
-    stopping. device and precision: as in Model.load. log: a file for JSON lines. progress: a bar, nothing, or a function of a Progress, called on this thread; False from it cancels.
+    embedding_dim 128, input_size 224 pixels, validation_share 0.15. A 0 is a 0, and refused where it makes no sense; threads 0 means all cores.
+    steps, when set, replaces epochs. skip_unreadable leaves unreadable images out instead of stopping. device and precision: as in Model.load.
+    log: a file for JSON lines. progress: a bar, nothing, or a function of a Progress, called on this thread; False from it cancels.
 
     Returns the best model; its report says what happened. Ctrl-C raises KeyboardInterrupt within 200 ms; the last model is on disk when the
     process ends or wait_for_files() returns. Raises Error.
@@ -96,17 +97,18 @@ def train(
         raise Error(Status.INVALID, f'dsl: learners: got {learners!r}, want "dynamic" or a number of 1 or more')
     if not 0 <= seed < 2**64:
         raise Error(Status.INVALID, f"dsl: seed: got {seed}, want 0 to 2^64 - 1")
+    numbers = _positive(embedding_dim=embedding_dim, input_size=input_size, epochs=epochs, steps=steps, batch_size=batch_size,
+                        images_per_class=images_per_class, learning_rate=learning_rate, validation_share=validation_share)  # fmt: skip
     dataset = dataset_of(data)
     events: queue.SimpleQueue[Any] = queue.SimpleQueue()
     # The C callback runs on the thread that dsl_train runs on; it hands copies to this one.
     callback = ProgressFunction(lambda info, _: events.put(_progress_of(info.contents)) or 0)
     options = TrainOptions(
         struct_size=ctypes.sizeof(TrainOptions), learners=count, out_path=_native.encode_path(out),
-        log_path=None if log is None else _native.encode_path(log), init_path=None if init is None else _native.encode_path(init), backbone=optional_text(backbone), stem=optional_text(stem),
-        attention=optional_text(attention), profile=optional_text(profile), device=optional_text(device), precision=optional_text(precision), embedding_dim=embedding_dim,
-        input_size=input_size, epochs=epochs, batch_size=batch_size, images_per_class=images_per_class, threads=threads,
-        skip_unreadable=int(skip_unreadable), steps=steps, seed=seed, learning_rate=learning_rate, validation_share=validation_share,
-        progress=callback,
+        log_path=None if log is None else _native.encode_path(log), init_path=None if init is None else _native.encode_path(init),
+        backbone=optional_text(backbone), stem=optional_text(stem), attention=optional_text(attention), profile=optional_text(profile),
+        device=optional_text(device), precision=optional_text(precision), threads=threads, skip_unreadable=int(skip_unreadable), seed=seed,
+        progress=callback, **numbers,
     )  # fmt: skip
     report = c_void_p()
     with Bar(enabled=progress is True) as bar:
@@ -116,6 +118,15 @@ def train(
     model = Model.load(out, device=device, precision=precision, threads=threads)
     model.report = found
     return model
+
+
+def _positive(**numbers: int | float | None) -> dict[str, Any]:
+    """The options that are set. For C a 0 is the default: one that was asked for would go unnoticed."""
+    given = {name: value for name, value in numbers.items() if value is not None}
+    for name, value in given.items():
+        if value == 0:
+            raise Error(Status.INVALID, f"dsl: {name}: got 0, want more, or None for the default")
+    return given
 
 
 def _stopping(listener: Callable[[Progress], Any]) -> Callable[[Progress], None]:

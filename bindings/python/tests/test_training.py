@@ -90,6 +90,16 @@ def test_the_paper_s_profile_starts_from_a_model(manifest, tmp_path):
     assert code_of(lambda: dsl.train(manifest, tmp_path / "third.dsl", init=first, progress=False, **{**options, "attention": other})) == dsl.Status.INVALID
 
 
+POSITIVE = ("embedding_dim", "input_size", "epochs", "steps", "batch_size", "images_per_class", "learning_rate", "validation_share")
+
+
+def test_options_of_none_have_their_defaults(dataset, tmp_path):
+    for name, options in (("unset", {}), ("none", dict(learning_rate=None, validation_share=None, epochs=None))):
+        dsl.train(dataset, tmp_path / f"{name}.dsl", progress=False, **TINY, **options).close()
+    e = [dsl.Model.load(tmp_path / f"{n}.dsl", threads=1).embed([draw(0)]) for n in ("unset", "none")]
+    np.testing.assert_array_equal(e[0], e[1])
+
+
 @pytest.mark.parametrize(
     "change, code",
     [
@@ -103,10 +113,11 @@ def test_the_paper_s_profile_starts_from_a_model(manifest, tmp_path):
         (dict(input_size=4), dsl.Status.INVALID),
         (dict(batch_size=7), dsl.Status.INVALID),
         (dict(learning_rate=-1.0), dsl.Status.INVALID),
+        *((dict([(name, 0)]), dsl.Status.INVALID) for name in POSITIVE),
         (dict(validation_share=1.5), dsl.Status.INVALID),
         (dict(seed=-1), dsl.Status.INVALID),
         (dict(threads=-1), dsl.Status.INVALID),
-        (dict(device="cuda"), dsl.Status.UNSUPPORTED),
+        (dict(device="cuda:99"), dsl.Status.DEVICE),
         (dict(log="absent/folder/log.jsonl"), dsl.Status.NOT_FOUND),
     ],
 )
