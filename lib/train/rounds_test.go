@@ -181,7 +181,8 @@ func TestLearnersFromTheStartAreClusteredBeforeTheFirstStepWithoutAWarmup(t *tes
 			case p.Event == EventStep:
 				steps++
 				if clustered == 0 || !tr.frozen || p.Stage == Warmup || math.IsNaN(p.Loss) {
-					t.Errorf("%d learners, step %d in %v: %d groupings before, BatchNorm frozen: %v, loss %v", c.learners, p.Step, p.Stage, clustered, tr.frozen, p.Loss)
+					t.Errorf("%d learners, step %d in %v: %d groupings before, BatchNorm frozen: %v, loss %v",
+						c.learners, p.Step, p.Stage, clustered, tr.frozen, p.Loss)
 				}
 			}
 			return true

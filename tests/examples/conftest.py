@@ -21,8 +21,8 @@ import process  # noqa: E402
 def trained(tmp_path_factory):
     """A finished small quickstart: out, its folder; said, what it printed; model; images, paths of its test images."""
     out = tmp_path_factory.mktemp("quickstart") / "out"
-    said = process.output([ROOT / "examples" / "quickstart.sh", "--phantoms", 96, "--steps", 12, "--input-size", 32, "--batch-size", 24, "--threads", 2],
-                          BUILD_S, env={**os.environ, "OUT": str(out)})  # fmt: skip
+    command = [ROOT / "examples" / "quickstart.sh", "--phantoms", 96, "--steps", 12, "--input-size", 32, "--batch-size", 24, "--threads", 2]
+    said = process.output(command, BUILD_S, env={**os.environ, "OUT": str(out)})
     manifest = next(out.glob("phantoms-*/manifest.csv"))
     with open(manifest, newline="", encoding="utf-8") as f:
         images = [str(manifest.parent / row["path"]) for row in csv.DictReader(f) if row["split"] == "test"]

@@ -21,8 +21,8 @@ type Result struct {
 	tensors []ir.Tensor
 }
 
-// Step runs a training step on goref, forward and backward, and leaves the result open until the test ends. numbers gives the first values of parameters,
-// state and inputs by name; inputs of bytes hold Bytes.
+// Step runs a training step on goref, forward and backward, and leaves the result open until the test ends. numbers gives the first values of
+// parameters, state and inputs by name; inputs of bytes hold Bytes.
 func Step(t testing.TB, p *ir.Program, o plan.Options, numbers func(name string, n int) []float32) *Result {
 	t.Helper()
 	arranged, err := plan.Build(p, o)
