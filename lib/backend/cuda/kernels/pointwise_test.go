@@ -129,9 +129,10 @@ func TestRoundingToBFloat16(t *testing.T) {
 
 func TestDropout(t *testing.T) {
 	b := setUp(t)
-	for _, rate := range []float32{0, 0.1, 0.5, 0.999} {
+	key := rng.DropoutKey(3, 17)
+	for _, rate := range []float32{0, 0.1, 0.5, 0.999, rng.Counter(key, 5)} { // a draw equal to the rate stays
 		const rows, cols = 7, 129
-		v, key := b.normal(f32, rows*cols), rng.DropoutKey(3, 17)
+		v := b.normal(f32, rows*cols)
 		args := &ir.Args{DropoutKey: key}
 		want := reference(ir.Dropout, ir.Attrs{Rate: rate}, args, []goref.Buf{buf(v, rows, cols)}, ir.Shape{rows, cols})[0].F
 		y := b.empty(len(v), 4)
