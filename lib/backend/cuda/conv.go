@@ -31,7 +31,7 @@ type candidate struct {
 }
 
 const (
-	tunePlans     = 4        // plans of each sort that are timed
+	tunePlans     = 3        // plans of each sort that are timed
 	tuneRuns      = 3        // runs of each, of which the fastest counts
 	maxWorkspace  = 1 << 30  // bytes that a plan may ask for
 	directKernel  = "direct" // the name of our own kernel
@@ -155,49 +155,50 @@ func (p *program) packWeights(s *ir.Step) error {
 	return p.pack(ir.Setup, k.id, 0, 0, 0, uint64(at), k.channels)
 }
 
-// choose finds the fastest way, or the one that was found fastest before in this process, so that equal programs compute equal bits.
+// choose finds the fastest way, or the one that was found fastest before in this process, so that equal programs compute equal bits. The executor
+// keeps its plan for all convolutions of that shape.
 func (p *program) choose(c *convolution) (*candidate, error) {
+	key := c.shape
+	key.Bias, key.Residual, key.ReLU = c.bias != 0, c.residual != 0, c.relu
+	if way := p.ex.chosen[key]; way != nil {
+		return way, nil
+	}
 	all, err := p.candidates(c)
 	if err != nil {
 		return nil, err
 	}
-	key := c.shape
-	key.Bias, key.Residual, key.ReLU = c.bias != 0, c.residual != 0, c.relu
-	if name := p.ex.device.choice(key); name != "" {
-		for i := range all {
-			if all[i].name != name {
-				continue
-			}
-			if _, err := p.time(c, &all[i], 1); err != nil { // a plan loads its kernels in its first run, which must not be a capture
-				closeAll(all)
-				return nil, err
-			}
-			return p.keep(all, i), nil
+	best, err := p.fastest(c, all, p.ex.device.choice(key))
+	if err != nil {
+		closeAll(all)
+		return nil, err
+	}
+	way := all[best]
+	closeAll(append(all[:best:best], all[best+1:]...))
+	p.ex.device.choose(key, way.name)
+	p.ex.chosen[key] = &way
+	return &way, nil
+}
+
+// fastest is the place of the way with that name, or else of the one that takes least time. The way is run in any case: a plan loads its kernels in
+// its first run, which must not be a capture.
+func (p *program) fastest(c *convolution, all []candidate, name string) (int, error) {
+	for i := range all {
+		if all[i].name == name {
+			_, err := p.time(c, &all[i], 1)
+			return i, err
 		}
 	}
 	best, least := 0, float64(neverMeasured)
 	for i := range all {
 		ms, err := p.time(c, &all[i], tuneRuns)
 		if err != nil {
-			closeAll(all)
-			return nil, err
+			return 0, err
 		}
 		if ms < least {
 			best, least = i, ms
 		}
 	}
-	p.ex.device.choose(key, all[best].name)
-	return p.keep(all, best), nil
-}
-
-// keep makes one plan the program's and closes the others.
-func (p *program) keep(all []candidate, at int) *candidate {
-	c := all[at]
-	if c.plan != nil {
-		p.plans = append(p.plans, c.plan)
-	}
-	closeAll(append(all[:at:at], all[at+1:]...))
-	return &c
+	return best, nil
 }
 
 func closeAll(all []candidate) {
@@ -336,14 +337,6 @@ func (p *program) convolve(c *convolution, way *candidate) error {
 	p.need(aligned(c.gradBytes) + way.plan.Workspace())
 	p.add(c.phase, func() error { return way.plan.Run(c.operands(uint64(p.scratch))) })
 	return nil
-}
-
-// closePlans frees cuDNN's plans.
-func (p *program) closePlans() {
-	for _, pl := range p.plans {
-		pl.Close()
-	}
-	p.plans = nil
 }
 
 // direct adds our own kernel, for shapes for which cuDNN has none.

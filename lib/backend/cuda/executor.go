@@ -16,6 +16,7 @@ type executor struct {
 	stream  *driver.Stream
 	handles *nvlib.Handles
 	gemm    driver.Ptr // cuBLAS's workspace
+	chosen  map[nvlib.Conv]*candidate
 }
 
 // gemmWorkspace is what NVIDIA recommends for Hopper; a handle that owns its workspace can be captured.
@@ -23,7 +24,7 @@ const gemmWorkspace = 32 << 20
 
 // NewExecutor starts the thread. Options are of CPUs.
 func (b Backend) NewExecutor(backend.Options) (backend.Executor, error) {
-	e := &executor{Backend: b}
+	e := &executor{Backend: b, chosen: map[nvlib.Conv]*candidate{}}
 	var err error
 	if e.thread, err = osthread.Start("cuda", e.begin, e.end); err != nil {
 		return nil, err
@@ -54,6 +55,9 @@ func (e *executor) begin() (err error) {
 
 // end frees what begin made, on the thread. Nothing could be done about an error here.
 func (e *executor) end() {
+	for _, way := range e.chosen {
+		closeAll([]candidate{*way})
+	}
 	if e.handles != nil {
 		e.handles.Close()
 	}

@@ -8,7 +8,6 @@ import (
 
 	"libdsl/lib/backend"
 	"libdsl/lib/backend/cuda/driver"
-	"libdsl/lib/backend/cuda/nvlib"
 	"libdsl/lib/errs"
 	"libdsl/lib/internal/osthread"
 	"libdsl/lib/ir"
@@ -30,7 +29,6 @@ type program struct {
 	results     []edge       // outputs
 	phases      [ir.NumPhases]phase
 	kernels     []string
-	plans       []*nvlib.Plan
 	copies      map[packedKey]driver.Ptr // of parameters, as convolutions read them
 	chunks      []adamChunk
 	scratch     driver.Ptr
@@ -303,6 +301,5 @@ func (p *program) free() error {
 			err = errors.Join(err, e.Close())
 		}
 	}
-	p.closePlans()
 	return errors.Join(err, p.memory.free())
 }
