@@ -147,7 +147,6 @@ static void devices(void) {
 }
 
 int main(void) {
-    setenv("DSL_CUDA_DRIVER", "none", 1); /* as on a machine without a GPU */
     devices();
     versions();
     status_names();

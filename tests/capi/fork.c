@@ -30,6 +30,9 @@ static int child(void) {
     alarm(20); /* a hang kills the child */
     failures = checks = 0;
     FORKED(dsl_set_num_threads(1));
+    FORKED(dsl_device_count(&i32));
+    FORKED(dsl_device_info(0, NULL, 0, NULL));
+    FORKED(dsl_cuda_add_library_dir("/nowhere"));
     FORKED(dsl_cancel_token_create(&token));
     FORKED(dsl_image_load_file("a.png", &made));
     FORKED(dsl_image_from_array(&array, &made));

@@ -253,7 +253,7 @@ static void serving(const dsl_dataset *dataset) {
     CHECK_OK(dsl_model_load("copy.dsl", &copy));
     DSL_INIT(&o);
     o.device = "cuda";
-    CHECK_STATUS(dsl_session_create(model, &o, &session), DSL_STATUS_UNSUPPORTED, "cuda");
+    CHECK_STATUS(dsl_session_create(model, &o, &session), DSL_STATUS_DEVICE, "cuda");
     o.device = "cpu";
     o.threads = 1;
     o.batch_invariant = 1;
