@@ -79,7 +79,8 @@ DSL_CHECKED int32_t dsl_set_num_threads(int32_t num_threads);
 /* ---- GPUs ------------------------------------------------------------------------------------------------------ */
 
 /* The NVIDIA GPUs that sessions and trainings can use: 0 where there is none or it cannot be used; dsl_device_info of device 0 then
- * says why. The first call loads the CUDA driver, cuDNN and cuBLAS; before it libdsl touches none of them. */
+ * says why. The first call, like the first session or training on a device other than "cpu", loads the CUDA driver, cuDNN and cuBLAS;
+ * before it libdsl touches none of them. */
 DSL_CHECKED int32_t dsl_device_count(int32_t *out_num_devices);
 
 /* GPU device (0 for "cuda:0") as JSON: name, compute capability, memory in bytes, versions of driver, cuDNN and cuBLAS. Sizes as in
