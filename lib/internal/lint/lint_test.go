@@ -194,6 +194,12 @@ func TestCheckFindsEachKindOfBreach(t *testing.T) {
 		{"oneDNN in a comment is not", "lib/imageio/x.go", "package x\n\n// dnnl is nice\nconst A = 1\n", ""},
 		{"oneDNN in C++ is found", "lib/backend/cuda/x.cpp", "#include <oneapi/dnnl/dnnl.h>\n", `has "dnnl"`},
 		{"oneDNN's owner may use it", "lib/backend/onednn/x.cpp", "#include <oneapi/dnnl/dnnl.h>\n", ""},
+		{"the driver's package may import cu", "lib/backend/cuda/driver/x.go", imports("gorgonia.org/cu"), ""},
+		{"the backend may not", "lib/backend/cuda/x.go", imports("gorgonia.org/cu"), "only [backend/cuda/driver]"},
+		{"a test may use the emulated driver", "lib/backend/cuda/x_test.go", imports("libdsl/lib/backend/cuda/emulated"), ""},
+		{"code may not", "lib/backend/cuda/x.go", imports("libdsl/lib/backend/cuda/emulated"), "backend/cuda (level 3)"},
+		{"CUDA's header outside the driver's package is found", "lib/backend/cuda/nvlib/x.c", "#include <cuda.h>\n", `has "cuda.h"`},
+		{"cuDNN outside its owner is found", "lib/backend/cuda/driver/x.c", "int cudnnCreate(void);\n", `has "cudnn"`},
 		{"an export outside capi is found", "lib/dsl/x.go", "package x\n\n//export f\nfunc f() {}\n", `has "//export "`},
 		{"an export in capi is allowed", "capi/x.go", "package x\n\n//export f\nfunc f() {}\n", ""},
 	} {

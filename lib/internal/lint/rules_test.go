@@ -69,7 +69,7 @@ var testOnly = map[string][]string{
 	"backend/onednn": {"backend/backendtest", "backend/goref"},
 	"backend/cuda":   {"backend/backendtest", "backend/cuda/emulated", "backend/goref"},
 
-	"backend/cuda/driver":   {"backend/cuda/emulated"},
+	"backend/cuda/driver":   {"backend/cuda/emulated", "backend/cuda/kernels"},
 	"backend/cuda/emulated": {"backend/cuda/driver"},
 	"backend/cuda/kernels":  {"backend/cuda/driver", "backend/cuda/emulated", "backend/goref"},
 	"backend/cuda/nvlib":    {"backend/cuda/driver", "backend/cuda/emulated"},

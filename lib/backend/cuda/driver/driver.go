@@ -35,11 +35,14 @@ var open = sync.OnceValues(func() (Info, error) {
 	var found C.dsl_cuda_info
 	C.dsl_cuda_open(&found)
 	info := Info{Path: C.GoString(&found.path[0]), Version: int(found.version), Devices: int(found.devices)}
+	message := C.GoString(&found.message[0])
 	switch {
+	case found.state == C.DSL_CUDA_OFF:
+		return Info{}, errs.New(errs.Device, "cuda: GPUs are switched off by DSL_CUDA_DRIVER=none")
 	case found.state == C.DSL_CUDA_NO_DRIVER:
-		return Info{}, errs.New(errs.Device, "cuda: no CUDA driver: %s; install NVIDIA's driver, or use device \"cpu\"", C.GoString(&found.message[0]))
+		return Info{}, errs.New(errs.Device, "cuda: no CUDA driver: %s; install NVIDIA's driver, or use device \"cpu\"", message)
 	case found.state == C.DSL_CUDA_FAILED:
-		return Info{}, errs.New(errs.Device, "cuda: the driver %s does not start: %s", info.Path, reason(found.init_result))
+		return Info{}, errs.New(errs.Device, "cuda: the driver %s does not start: %s", info.Path, reason(found.init_result, message))
 	case info.Version < oldest:
 		return Info{}, errs.New(errs.Device, "cuda: the driver %s knows CUDA %s; libdsl needs a driver for CUDA 12.0 (525) or newer",
 			info.Path, version(info.Version))
@@ -51,19 +54,24 @@ var open = sync.OnceValues(func() (Info, error) {
 
 func version(v int) string { return fmt.Sprintf("%d.%d", v/1000, v%1000/10) }
 
-// reason says what a failed start of the driver means.
-func reason(result C.int) string {
+// reason says what a failed start of the driver means, and what helps.
+func reason(result C.int, message string) string {
+	help := "nvidia-smi may say more"
 	switch result {
-	case C.CUDA_ERROR_STUB_LIBRARY:
-		return "it is the CUDA toolkit's stand-in for a driver (error 34); put the real libcuda.so.1 before it"
-	case C.CUDA_ERROR_NO_DEVICE:
-		return "no GPU (error 100); is CUDA_VISIBLE_DEVICES empty?"
-	case C.CUDA_ERROR_NOT_FOUND:
+	case C.CUDA_ERROR_SHARED_OBJECT_SYMBOL_NOT_FOUND:
 		return "it has no cuInit: this is no CUDA driver"
+	case C.CUDA_ERROR_STUB_LIBRARY:
+		help = "it is the CUDA toolkit's stand-in for a driver; put the real libcuda.so.1 before it"
+	case C.CUDA_ERROR_NO_DEVICE:
+		help = "there is no GPU; is CUDA_VISIBLE_DEVICES empty?"
+	case C.CUDA_ERROR_SYSTEM_NOT_READY:
+		help = "the machine's GPUs are not ready; does nvidia-fabricmanager run?"
 	case C.CUDA_ERROR_SYSTEM_DRIVER_MISMATCH:
-		return "it does not fit the kernel's module (error 803); a restart after the driver's update helps"
+		help = "it does not fit the kernel's module; a restart after the driver's update helps"
+	case C.CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE:
+		help = "it is CUDA's compatibility package, which this GPU does not allow; put the installed driver's libcuda.so.1 before it"
 	}
-	return fmt.Sprintf("error %d of cuInit", int(result))
+	return message + ": " + help
 }
 
 // Properties of a GPU.
@@ -74,52 +82,25 @@ type Properties struct {
 	TotalBytes      int64
 }
 
-// Device describes a GPU. Errors: Device.
-func Device(ordinal int) (Properties, error) {
+// Device describes a GPU. It needs no context. Errors: Device, also before Open.
+func Device(ordinal int) (p Properties, err error) {
 	d, err := cu.GetDevice(ordinal)
 	if err != nil {
-		return Properties{}, failed(err, "cuda: device %d", ordinal)
+		return p, failed(err, fmt.Sprintf("device %d", ordinal))
 	}
-	var p Properties
 	if p.Name, err = d.Name(); err != nil {
-		return p, failed(err, "cuda: name of device %d", ordinal)
+		return p, failed(err, "the GPU's name")
 	}
 	if p.TotalBytes, err = d.TotalMem(); err != nil {
-		return p, failed(err, "cuda: memory of device %d", ordinal)
+		return p, failed(err, "the GPU's memory")
 	}
-	if p.Major, p.Minor, err = d.ComputeCapability(); err != nil {
-		return p, failed(err, "cuda: compute capability of device %d", ordinal)
-	}
-	if p.Multiprocessors, err = d.Attribute(cu.MultiprocessorCount); err != nil {
-		return p, failed(err, "cuda: multiprocessors of device %d", ordinal)
+	for _, a := range []struct {
+		to   *int
+		what cu.DeviceAttribute
+	}{{&p.Major, cu.ComputeCapabilityMajor}, {&p.Minor, cu.ComputeCapabilityMinor}, {&p.Multiprocessors, cu.MultiprocessorCount}} {
+		if *a.to, err = d.Attribute(a.what); err != nil {
+			return p, failed(err, "the GPU's properties")
+		}
 	}
 	return p, nil
-}
-
-// failed makes an error of what gorgonia.org/cu returned; nil stays nil.
-func failed(err error, format string, args ...any) error {
-	if err == nil {
-		return nil
-	}
-	kind := errs.Device
-	if err == cu.OutOfMemory {
-		kind = errs.OutOfMemory
-	}
-	return errs.New(kind, "%s: CUDA's error %v", fmt.Sprintf(format, args...), err)
-}
-
-// check makes an error of what a call of our own returned.
-func check(r C.CUresult, what string) error {
-	if r == C.CUDA_SUCCESS {
-		return nil
-	}
-	var name *C.char
-	if C.cuGetErrorName(r, &name) != C.CUDA_SUCCESS || name == nil {
-		return errs.New(errs.Device, "cuda: %s: error %d", what, int(r))
-	}
-	kind := errs.Device
-	if r == C.CUDA_ERROR_OUT_OF_MEMORY {
-		kind = errs.OutOfMemory
-	}
-	return errs.New(kind, "cuda: %s: %s (%d)", what, C.GoString(name), int(r))
 }

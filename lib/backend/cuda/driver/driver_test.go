@@ -119,7 +119,8 @@ func TestTooMuchMemoryIsAnErrorWithNumbers(t *testing.T) {
 	onGPU(t)
 	free, total, err := driver.MemInfo()
 	must(t, err)
-	if _, err := driver.Alloc(total * 2); errs.KindOf(err) != errs.OutOfMemory || !strings.Contains(err.Error(), "MB are free") {
+	if _, err := driver.Alloc(total * 2); errs.KindOf(err) != errs.OutOfMemory || !strings.Contains(err.Error(), "MB are free") ||
+		!strings.Contains(err.Error(), "CUDA_ERROR_OUT_OF_MEMORY (2)") {
 		t.Errorf("twice the memory: got %v", err)
 	}
 	if now, _, err := driver.MemInfo(); err != nil || now != free && !emulated.Real() {

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <cuda.h>
 #include <dlfcn.h>
+#include <link.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,15 +10,13 @@
 #pragma GCC visibility push(hidden)
 
 static struct {
-#define X(name, symbol, older, parameters, arguments) CUresult(*name) parameters;
+#define X(name, symbol, parameters, arguments) CUresult(*name) parameters;
 #include "cuda_syms.inc"
 #undef X
 } table;
 
-static const struct {
-    const char *symbol, *older;
-} names[] = {
-#define X(name, symbol, older, parameters, arguments) {symbol, older},
+static const char *const symbols[] = {
+#define X(name, symbol, parameters, arguments) symbol,
 #include "cuda_syms.inc"
 #undef X
 };
@@ -33,57 +32,64 @@ static CUresult absent(void) {
     }
 }
 
-#define X(name, symbol, older, parameters, arguments)                                                                  \
-    CUresult name parameters {                                                                                         \
-        CUresult(*driver_) parameters = __atomic_load_n(&table.name, __ATOMIC_RELAXED);                                      \
-        return __builtin_expect(driver_ != 0, 1) ? driver_ arguments : absent();                                                   \
+#define X(name, symbol, parameters, arguments)                                              \
+    CUresult name parameters {                                                              \
+        CUresult(*driver_) parameters = __atomic_load_n(&table.name, __ATOMIC_RELAXED);     \
+        return __builtin_expect(driver_ != 0, 1) ? driver_ arguments : absent();            \
     }
 #include "cuda_syms.inc"
 #undef X
 
-// gorgonia.org/cu calls this when the library is loaded, and exits when it fails. The driver is left alone until it is needed: starting it takes 100 ms
-// and must not happen before a fork.
+// gorgonia.org/cu calls this when the library is loaded, and exits when it fails. The driver is left alone until it is needed: starting it takes
+// 100 ms and must not happen before a fork.
 CUresult cuInit(unsigned int flags) { return flags ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS; }
 
-// The driver named by DSL_CUDA_DRIVER ("none" for no driver), or the first that is found.
-static void *find(void) {
+// The driver of that path, or the first in the usual places. The loader's reason is kept for the first of them, which is the one that people know.
+static void *find(const char *named) {
     static const char *const usual[] = {"libcuda.so.1", "/usr/lib/wsl/lib/libcuda.so.1", "/usr/local/nvidia/lib64/libcuda.so.1",
                                         "/usr/lib64-nvidia/libcuda.so.1", 0};
-    const char *named = getenv("DSL_CUDA_DRIVER");
-    if (named && !strcmp(named, "none")) {
-        snprintf(info.message, sizeof info.message, "switched off by DSL_CUDA_DRIVER=none");
-        return 0;
-    }
     const char *const one[] = {named, 0};
-    for (const char *const *path = named && *named ? one : usual; *path; path++) {
+    for (const char *const *path = named ? one : usual; *path; path++) {
         void *driver = dlopen(*path, RTLD_NOW | RTLD_LOCAL);
+        const char *reason = dlerror();
         if (driver) return driver;
-        if (!info.message[0]) snprintf(info.message, sizeof info.message, "%s", dlerror()); // the first is the one that people know
+        if (!info.message[0] && reason) snprintf(info.message, sizeof info.message, "%s", reason);
     }
     return 0;
 }
 
+// Runs the driver's own cuInit and keeps its result's name and number.
+static CUresult initialise(void *driver) {
+    CUresult (*init)(unsigned) = (CUresult(*)(unsigned))dlsym(driver, "cuInit");
+    CUresult (*name)(CUresult, const char **) = (CUresult(*)(CUresult, const char **))dlsym(driver, "cuGetErrorName");
+    const char *text = 0;
+    if (!init || !name) return CUDA_ERROR_SHARED_OBJECT_SYMBOL_NOT_FOUND;
+    CUresult result = init(0);
+    if (name(result, &text) != CUDA_SUCCESS || !text) text = "error";
+    snprintf(info.message, sizeof info.message, "%s (%d)", text, (int)result);
+    return result;
+}
+
 static void resolve(void *driver) {
     void **entry = (void **)&table;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        void *f = dlsym(driver, names[i].symbol);
-        if (!f && names[i].older[0]) f = dlsym(driver, names[i].older);
-        __atomic_store_n(&entry[i], f, __ATOMIC_RELAXED);
-    }
+    for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++)
+        __atomic_store_n(&entry[i], dlsym(driver, symbols[i]), __ATOMIC_RELAXED);
 }
 
 // The driver is initialised before its functions are looked up, as it asks for, and is never closed.
 static int start(void) {
-    void *driver = find();
+    struct link_map *where;
+    const char *named = getenv("DSL_CUDA_DRIVER");
+    if (named && !strcmp(named, "none")) return DSL_CUDA_OFF;
+    if (named && !*named) named = 0;
+    void *driver = find(named);
     if (!driver) return DSL_CUDA_NO_DRIVER;
-    CUresult (*init)(unsigned) = (CUresult(*)(unsigned))dlsym(driver, "cuInit");
-    Dl_info where;
-    if (init && dladdr((void *)init, &where) && where.dli_fname) snprintf(info.path, sizeof info.path, "%s", where.dli_fname);
-    info.init_result = init ? (int)init(0) : CUDA_ERROR_NOT_FOUND;
+    if (dlinfo(driver, RTLD_DI_LINKMAP, &where) == 0) snprintf(info.path, sizeof info.path, "%s", where->l_name);
+    info.init_result = (int)initialise(driver);
     if (info.init_result != CUDA_SUCCESS) return DSL_CUDA_FAILED;
     resolve(driver);
-    if (table.cuDriverGetVersion) table.cuDriverGetVersion(&info.version);
-    if (table.cuDeviceGetCount) table.cuDeviceGetCount(&info.devices);
+    cuDriverGetVersion(&info.version);
+    cuDeviceGetCount(&info.devices);
     return DSL_CUDA_READY;
 }
 

@@ -1,16 +1,23 @@
 package driver
 
 /*
+#cgo noescape launch
+#cgo nocallback launch
 #include <cuda.h>
+
 static CUresult load(const char *ptx, CUmodule *module, char *log, size_t bytes) {
 	CUjit_option options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
 	void *values[] = {log, (void *)bytes};
 	return cuModuleLoadDataEx(module, ptx, 2, options, values);
 }
+
+enum { MAX_ARGS = 32 };
+
 // Every parameter has 8 bytes. The null at the end is for the emulated driver, which counts them.
 static CUresult launch(CUfunction f, CUstream stream, unsigned x, unsigned y, unsigned threads, unsigned shared, uint64_t *args, int n) {
-	void *parameters[33];
-	for (int i = 0; i < n; i++) parameters[i] = &args[i];
+	void *parameters[MAX_ARGS + 1];
+	for (int i = 0; i < n; i++)
+		parameters[i] = &args[i];
 	parameters[n] = 0;
 	return cuLaunchKernel(f, x, y, 1, threads, 1, 1, shared, stream, parameters, 0);
 }
@@ -18,19 +25,18 @@ static CUresult launch(CUfunction f, CUstream stream, unsigned x, unsigned y, un
 import "C"
 
 import (
+	"math"
 	"strings"
 	"unsafe"
 
 	"libdsl/lib/errs"
 )
 
-// maxArgs is the number of parameters that a kernel may have.
-const maxArgs = 32
-
 // Module is code that was loaded.
 type Module struct{ handle C.CUmodule }
 
-// LoadModule compiles PTX, ended by a zero byte, for the GPU of the current context; the driver keeps what it compiled on disk. Errors: Device with the compiler's own words.
+// LoadModule compiles PTX, ended by a zero byte, for the GPU of the current context; the driver keeps what it compiled on disk.
+// Errors: Device, with the words of the driver's compiler.
 func LoadModule(ptx []byte) (*Module, error) {
 	const logBytes = 8192
 	if len(ptx) == 0 || ptx[len(ptx)-1] != 0 {
@@ -54,25 +60,22 @@ func (m *Module) Close() error { return check(C.cuModuleUnload(m.handle), "unloa
 // Function is a kernel.
 type Function struct{ handle C.CUfunction }
 
-// Function finds a kernel and makes sure that its code is on the GPU, since a driver that loads lazily could not do so in a capture. Errors: NotFound.
+// Function finds a kernel. A driver that loads lazily loads its code here, not in a capture. Errors: NotFound.
 func (m *Module) Function(name string) (Function, error) {
 	c := C.CString(name)
 	defer C.free(unsafe.Pointer(c))
 	var f Function
-	switch r := C.cuModuleGetFunction(&f.handle, m.handle, c); r {
-	case C.CUDA_SUCCESS:
-	case C.CUDA_ERROR_NOT_FOUND:
+	r := C.cuModuleGetFunction(&f.handle, m.handle, c)
+	if r == C.CUDA_ERROR_NOT_FOUND {
 		return f, errs.New(errs.NotFound, "cuda: kernel %q is not in the loaded code", name)
-	default:
-		return f, check(r, "finding a kernel")
 	}
-	var registers C.int
-	return f, check(C.cuFuncGetAttribute(&registers, C.CU_FUNC_ATTRIBUTE_NUM_REGS, f.handle), "loading a kernel")
+	return f, check(r, "finding a kernel")
 }
 
-// Launch puts a kernel into a stream: gridX·gridY blocks of so many threads. The arguments have 8 bytes each. It does not allocate. Errors: Device.
+// Launch puts a kernel into a stream: gridX·gridY blocks of so many threads. The arguments, 32 at most, have 8 bytes each, as have the kernel's
+// parameters. It does not allocate. Errors: Device.
 func (f Function) Launch(s *Stream, gridX, gridY, threads, sharedBytes int, args ...uint64) error {
-	if len(args) > maxArgs || gridX < 1 || gridY < 1 {
+	if len(args) > C.MAX_ARGS || gridX < 1 || gridX > math.MaxInt32 || gridY < 1 || gridY > math.MaxUint16 {
 		return errs.New(errs.Internal, "cuda: launch of %d×%d blocks with %d arguments", gridX, gridY, len(args))
 	}
 	return check(C.launch(f.handle, s.c(), C.uint(gridX), C.uint(gridY), C.uint(threads), C.uint(sharedBytes),

@@ -26,7 +26,7 @@ type Stream struct{ handle cu.Stream }
 func NewStream() (*Stream, error) {
 	s, err := cu.MakeStream(cu.NonBlocking)
 	if err != nil {
-		return nil, failed(err, "cuda: making a stream")
+		return nil, failed(err, "making a stream")
 	}
 	return &Stream{s}, nil
 }
@@ -62,7 +62,7 @@ func (s *Stream) Synchronize() error {
 }
 
 // Close destroys the stream once its work is done.
-func (s *Stream) Close() error { return failed(s.handle.Destroy(), "cuda: closing a stream") }
+func (s *Stream) Close() error { return failed(s.handle.Destroy(), "closing a stream") }
 
 // BeginCapture makes the stream record what follows instead of doing it.
 func (s *Stream) BeginCapture() error {

@@ -1,6 +1,6 @@
 /* The part of the CUDA driver API that gorgonia.org/cu and libdsl use, written from its public binary interface, which drivers keep. It takes the
- * place of NVIDIA's header, so that libdsl is built without the CUDA SDK; the functions are trampolines (loader.c) to a driver that is looked for when
- * a GPU is first asked for. cuda_syms.inc lists them. */
+ * place of NVIDIA's header, so that libdsl is built without the CUDA SDK; the functions are trampolines (loader.c) to a driver that is looked for
+ * when a GPU is first asked for. cuda_syms.inc lists them. */
 #ifndef DSL_CUDA_H
 #define DSL_CUDA_H
 #include <stddef.h>
@@ -229,36 +229,74 @@ enum { CU_TARGET_COMPUTE_30 = 30, CU_TARGET_COMPUTE_32 = 32, CU_TARGET_COMPUTE_3
 typedef struct { size_t Width, Height; CUarray_format Format; unsigned int NumChannels; } CUDA_ARRAY_DESCRIPTOR;
 typedef struct { size_t Width, Height, Depth; CUarray_format Format; unsigned int NumChannels, Flags; } CUDA_ARRAY3D_DESCRIPTOR;
 typedef struct {
-  size_t srcXInBytes, srcY; CUmemorytype srcMemoryType; const void *srcHost; CUdeviceptr srcDevice; CUarray srcArray; size_t srcPitch;
-  size_t dstXInBytes, dstY; CUmemorytype dstMemoryType; void *dstHost; CUdeviceptr dstDevice; CUarray dstArray; size_t dstPitch;
+  size_t srcXInBytes, srcY;
+  CUmemorytype srcMemoryType;
+  const void *srcHost;
+  CUdeviceptr srcDevice;
+  CUarray srcArray;
+  size_t srcPitch;
+  size_t dstXInBytes, dstY;
+  CUmemorytype dstMemoryType;
+  void *dstHost;
+  CUdeviceptr dstDevice;
+  CUarray dstArray;
+  size_t dstPitch;
   size_t WidthInBytes, Height;
 } CUDA_MEMCPY2D;
 typedef struct {
-  size_t srcXInBytes, srcY, srcZ, srcLOD; CUmemorytype srcMemoryType; const void *srcHost; CUdeviceptr srcDevice; CUarray srcArray; void *reserved0; size_t srcPitch, srcHeight;
-  size_t dstXInBytes, dstY, dstZ, dstLOD; CUmemorytype dstMemoryType; void *dstHost; CUdeviceptr dstDevice; CUarray dstArray; void *reserved1; size_t dstPitch, dstHeight;
+  size_t srcXInBytes, srcY, srcZ, srcLOD;
+  CUmemorytype srcMemoryType;
+  const void *srcHost;
+  CUdeviceptr srcDevice;
+  CUarray srcArray;
+  void *reserved0;
+  size_t srcPitch, srcHeight;
+  size_t dstXInBytes, dstY, dstZ, dstLOD;
+  CUmemorytype dstMemoryType;
+  void *dstHost;
+  CUdeviceptr dstDevice;
+  CUarray dstArray;
+  void *reserved1;
+  size_t dstPitch, dstHeight;
   size_t WidthInBytes, Height, Depth;
 } CUDA_MEMCPY3D;
 typedef struct {
-  size_t srcXInBytes, srcY, srcZ, srcLOD; CUmemorytype srcMemoryType; const void *srcHost; CUdeviceptr srcDevice; CUarray srcArray; CUcontext srcContext; size_t srcPitch, srcHeight;
-  size_t dstXInBytes, dstY, dstZ, dstLOD; CUmemorytype dstMemoryType; void *dstHost; CUdeviceptr dstDevice; CUarray dstArray; CUcontext dstContext; size_t dstPitch, dstHeight;
+  size_t srcXInBytes, srcY, srcZ, srcLOD;
+  CUmemorytype srcMemoryType;
+  const void *srcHost;
+  CUdeviceptr srcDevice;
+  CUarray srcArray;
+  CUcontext srcContext;
+  size_t srcPitch, srcHeight;
+  size_t dstXInBytes, dstY, dstZ, dstLOD;
+  CUmemorytype dstMemoryType;
+  void *dstHost;
+  CUdeviceptr dstDevice;
+  CUarray dstArray;
+  CUcontext dstContext;
+  size_t dstPitch, dstHeight;
   size_t WidthInBytes, Height, Depth;
 } CUDA_MEMCPY3D_PEER;
-typedef struct { CUfunction func; unsigned int gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ, sharedMemBytes; void **kernelParams; void **extra; } CUDA_KERNEL_NODE_PARAMS;
+typedef struct {
+  CUfunction func;
+  unsigned int gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ, sharedMemBytes;
+  void **kernelParams, **extra;
+} CUDA_KERNEL_NODE_PARAMS;
 typedef struct { CUdeviceptr dst; size_t pitch; unsigned int value, elementSize; size_t width, height; } CUDA_MEMSET_NODE_PARAMS;
 typedef struct { CUhostFn fn; void *userData; } CUDA_HOST_NODE_PARAMS;
 
 /* Hidden: nothing named cu* leaves the shared library, and nothing outside can take its place. */
 #pragma GCC visibility push(hidden)
 CUresult cuInit(unsigned int flags);
-#define X(name, symbol, older, parameters, arguments) CUresult name parameters;
+#define X(name, symbol, parameters, arguments) CUresult name parameters;
 #include "cuda_syms.inc"
 #undef X
 /* What dsl_cuda_open found. */
-enum { DSL_CUDA_CLOSED = 0, DSL_CUDA_READY = 1, DSL_CUDA_NO_DRIVER = 2, DSL_CUDA_FAILED = 3 };
+enum { DSL_CUDA_CLOSED = 0, DSL_CUDA_READY = 1, DSL_CUDA_OFF = 2, DSL_CUDA_NO_DRIVER = 3, DSL_CUDA_FAILED = 4 };
 typedef struct {
   int state, init_result, version, devices;
   char path[512];    /* of the driver */
-  char message[512]; /* the loader's reason, when there is no driver */
+  char message[512]; /* the dynamic loader's reason when there is no driver, otherwise the name and number of init_result */
 } dsl_cuda_info;
 /* Loads and initialises the driver, once in a process. */
 void dsl_cuda_open(dsl_cuda_info *out);
