@@ -6,6 +6,7 @@ import ctypes
 import enum
 import json
 import os
+import sys
 import threading
 import weakref
 from ctypes import POINTER, c_char_p, c_double, c_float, c_int32, c_int64, c_size_t, c_uint8, c_uint32, c_uint64, c_void_p
@@ -230,6 +231,15 @@ def _candidates() -> list[Path]:
     return found
 
 
+# Where NVIDIA's wheels, which PyTorch brings along, keep cuDNN, cuBLAS and NVRTC.
+_CUDA_WHEELS = ("nvidia/cudnn/lib", "nvidia/cublas/lib", "nvidia/cuda_nvrtc/lib", "nvidia/cu13/lib")
+
+
+def _cuda_folders() -> list[str]:
+    """The folders of this Python's wheels that libdsl should look into for cuDNN and cuBLAS."""
+    return [str(folder) for entry in sys.path if entry for wheel in _CUDA_WHEELS if (folder := Path(entry, wheel)).is_dir()]
+
+
 def lib() -> ctypes.CDLL:
     """The library, loaded now if it was not."""
     global _library
@@ -258,6 +268,8 @@ def _load() -> ctypes.CDLL:
         raise Error(Status.ABI_MISMATCH, f"dsl: cannot use {path.name}: {e}") from None
     if loaded.dsl_abi_version() != ABI_VERSION:
         raise Error(Status.ABI_MISMATCH, f"dsl: {path.name} has ABI {loaded.dsl_abi_version()}, want {ABI_VERSION}")
+    for folder in _cuda_folders():
+        loaded.dsl_cuda_add_library_dir(encode_path(folder))
     return loaded
 
 

@@ -52,6 +52,15 @@ def test_the_library_that_is_not_ours_is_refused():
     assert done.returncode != 0 and "cannot use libm.so.6" in done.stderr
 
 
+def test_nvidia_s_wheels_are_found_where_python_looks(tmp_path):
+    for name in ("a/nvidia/cudnn/lib", "b/nvidia/cu13/lib", "c/nvidia/other/lib"):
+        (tmp_path / name).mkdir(parents=True)
+    path = os.pathsep.join([PACKAGE, *(str(tmp_path / name) for name in "abc")])
+    done = python("from dsl import _native; print(*_native._cuda_folders(), sep='\\n'); _native.lib()", PYTHONPATH=path)
+    assert done.returncode == 0, done.stderr
+    assert [f for f in done.stdout.split() if str(tmp_path) in f] == [str(tmp_path / "a/nvidia/cudnn/lib"), str(tmp_path / "b/nvidia/cu13/lib")]
+
+
 def test_statuses_have_the_library_s_names():
     for status in dsl.Status:
         assert _native.lib().dsl_status_name(status).decode() != "unknown status"
