@@ -59,7 +59,8 @@ dsl_check_go() {
   fi
 }
 
-# dsl_go_env: what Go needs to know to build lib/backend/cuda without the CUDA SDK. The hash is there because Go's cache does not see headers outside a package.
+# dsl_go_env: what Go needs to know to build lib/backend/cuda without the CUDA SDK. The hash is there because Go's cache does not see headers
+# outside a package.
 dsl_go_env() {
   local root driver hash
   root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
