@@ -4,73 +4,34 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
-	"time"
 
 	"libdsl/lib/backend"
-	"libdsl/lib/errs"
-	"libdsl/lib/ir"
-	"libdsl/lib/model"
 	"libdsl/tests/internal/network"
 )
 
 func main() {
-	task := flag.String("task", "train", "train or infer")
+	kind := flag.String("task", "train", "train, learn or infer")
 	network.Main(func(n *network.Network, be backend.Backend, threads int) error {
-		switch *task {
-		case "train":
-			return train(n, be, backend.Options{Threads: threads})
-		case "infer":
-			return infer(n, be, backend.Options{Threads: threads, Winograd: true})
+		task, err := n.NewTask(*kind, be, backend.Options{Threads: threads})
+		if err != nil {
+			return err
 		}
-		return errs.New(errs.Invalid, "run: task: got %q, want train or infer", *task)
-	})
-}
-
-func train(net *network.Network, be backend.Backend, o backend.Options) error {
-	t, err := net.NewTraining(be, o)
-	if err != nil {
-		return err
-	}
-	defer t.Close()
-	args := network.Adam(0, 1e-6, 1e-4) // a rate that hundreds of steps do not diverge at
-	return serve(net.Dir, t.Program, func() error {
-		args.Step++
-		return t.Step(args)
-	})
-}
-
-func infer(net *network.Network, be backend.Backend, o backend.Options) error {
-	r, err := net.NewInference(be, o)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	program, err := r.Program(model.Embed, net.Batch, net.Height, net.Width)
-	if err != nil {
-		return err
-	}
-	pixels, err := program.Input(model.InPixels)
-	if err != nil {
-		return err
-	}
-	return serve(net.Dir, program, func() error {
-		copy(pixels, net.Pixels)
-		return program.Forward(context.Background(), &ir.Args{})
+		defer task.Close()
+		return serve(n.Dir, task)
 	})
 }
 
 // serve runs once, writes the embedding, and answers requests until its input ends.
-func serve(dir string, p backend.Program, once func() error) error {
-	if err := once(); err != nil {
+func serve(dir string, task *network.Task) error {
+	if _, _, err := task.Run(1); err != nil {
 		return err
 	}
-	e, err := p.Output(model.OutEmbedding)
+	e, err := task.Embedding()
 	if err != nil {
 		return err
 	}
@@ -83,13 +44,11 @@ func serve(dir string, p backend.Program, once func() error) error {
 		if err != nil {
 			return err
 		}
-		start := time.Now()
-		for range n {
-			if err := once(); err != nil {
-				return err
-			}
+		took, _, err := task.Run(n)
+		if err != nil {
+			return err
 		}
-		fmt.Println(time.Since(start).Seconds())
+		fmt.Println(took.Seconds())
 	}
 	return nil
 }

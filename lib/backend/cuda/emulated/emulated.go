@@ -16,6 +16,7 @@ package emulated
 
 import (
 	"os"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -43,21 +44,35 @@ var doubles = []double{
 // Real reports whether the tests use this machine's GPU instead of the doubles.
 func Real() bool { return os.Getenv("DSL_TEST_GPU") == "1" }
 
-var start = sync.OnceValue(func() error {
+// Environment builds the doubles, unless they are there from before, and returns the variables that lead a program to them, as NAME=path.
+func Environment() ([]string, error) {
+	var all []string
 	driver := ""
 	for _, d := range doubles {
 		path, err := build(d, driver)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if driver == "" {
 			driver = path
 		}
-		if err := os.Setenv(d.variable, path); err != nil {
+		all = append(all, d.variable+"="+path)
+	}
+	return all, nil
+}
+
+var start = sync.OnceValue(func() error {
+	all, err := Environment()
+	if err != nil {
+		return err
+	}
+	for _, v := range all {
+		name, path, _ := strings.Cut(v, "=")
+		if err := os.Setenv(name, path); err != nil {
 			return err
 		}
 	}
-	return load(driver)
+	return load(os.Getenv(doubles[0].variable))
 })
 
 // Start builds the doubles, unless they are there from before, and leads the backend to them; when the test ends, misuse that nobody asked

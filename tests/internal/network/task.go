@@ -1,0 +1,110 @@
+package network
+
+import (
+	"context"
+	"time"
+
+	"libdsl/lib/backend"
+	"libdsl/lib/errs"
+	"libdsl/lib/ir"
+	"libdsl/lib/learner"
+	"libdsl/lib/model"
+)
+
+// Task is what a benchmark times, again and again. The pixels lie in the program's input, where a data loader writes them.
+type Task struct {
+	Program  backend.Program
+	once     func() error
+	close    func()
+	learning *Learning // of "learn"
+}
+
+// rate and decay of the training tasks: a rate at which hundreds of steps do not diverge.
+const rate, decay = 1e-6, 1e-4
+
+// NewTask compiles "infer", "train" (forward, backward from the folder's dL/de, Adam) or "learn" (dL/de comes from the margin loss of one learner).
+func (n *Network) NewTask(kind string, be backend.Backend, o backend.Options) (*Task, error) {
+	switch kind {
+	case "infer":
+		o.Winograd = true
+		return n.newInferTask(be, o)
+	case "train", "learn":
+		return n.newTrainTask(kind, be, o)
+	}
+	return nil, errs.New(errs.Invalid, "network: task: got %q, want infer, train or learn", kind)
+}
+
+func (n *Network) newTrainTask(kind string, be backend.Backend, o backend.Options) (*Task, error) {
+	t, err := n.NewTraining(be, o)
+	if err != nil {
+		return nil, err
+	}
+	args := Adam(0, rate, decay)
+	task := &Task{Program: t.Program, close: t.Close, once: func() error {
+		args.Step++
+		return t.Step(args)
+	}}
+	if kind == "learn" {
+		whole, err := learner.New(n.EmbeddingDim, 1)
+		if err != nil {
+			t.Close()
+			return nil, err
+		}
+		task.learning = NewLearning(t.Program, whole, n.labels(), args)
+		task.once = task.learning.Step
+	}
+	return task, nil
+}
+
+// labels are those of a batch as the sampler makes it: eight classes.
+func (n *Network) labels() []int64 {
+	out := make([]int64, n.Batch)
+	for i := range out {
+		out[i] = int64(i / max(2, n.Batch/8))
+	}
+	return out
+}
+
+func (n *Network) newInferTask(be backend.Backend, o backend.Options) (*Task, error) {
+	r, err := n.NewInference(be, o)
+	if err != nil {
+		return nil, err
+	}
+	program, err := r.Program(model.Embed, n.Batch, n.Height, n.Width)
+	if err != nil {
+		r.Close()
+		return nil, err
+	}
+	pixels, err := program.Input(model.InPixels)
+	if err != nil {
+		r.Close()
+		return nil, err
+	}
+	copy(pixels, n.Pixels)
+	return &Task{Program: program, close: r.Close, once: func() error { return program.Forward(context.Background(), &ir.Args{}) }}, nil
+}
+
+// Run computes n iterations and returns the time that they took, and how much of it the loss took on the host. The last iteration's work may
+// still be under way on the device, as at the start that of the one before.
+func (t *Task) Run(n int) (total, host time.Duration, err error) {
+	if t.learning != nil {
+		t.learning.Host = 0
+	}
+	start := time.Now()
+	for range n {
+		if err := t.once(); err != nil {
+			return 0, 0, err
+		}
+	}
+	total = time.Since(start)
+	if t.learning != nil {
+		host = t.learning.Host
+	}
+	return total, host, nil
+}
+
+// Embedding is that of the last iteration's batch [B, D].
+func (t *Task) Embedding() ([]float32, error) { return t.Program.Output(model.OutEmbedding) }
+
+// Close frees everything.
+func (t *Task) Close() { t.close() }
