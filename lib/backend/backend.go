@@ -28,8 +28,8 @@ type Backend interface {
 	Name() string
 	// Device says for people what computes, and in which precision: "cpu, f32", "cuda:0, bf16".
 	Device() string
-	// Bytes is the size in which the backend stores a temporary tensor that a step of this kind computes; plan.Build asks it.
-	Bytes(maker ir.Kind, t *ir.Tensor) int64
+	// PlanOptions are what plan.Build needs to know of the backend.
+	PlanOptions() plan.Options
 	// NewStore makes zeroed memory for the Param and State tensors of a model. Errors: OutOfMemory, Invalid for a duplicate name.
 	NewStore(tensors []ir.Tensor) (Store, error)
 	// NewExecutor starts a thread. Errors: Device, OutOfMemory.

@@ -78,7 +78,7 @@ func (r *Runner) Program(mode Mode, batch, height, width int) (backend.Program, 
 	if err != nil {
 		return nil, err
 	}
-	pl, err := plan.Build(src, plan.Options{Bytes: r.backend.Bytes})
+	pl, err := plan.Build(src, r.backend.PlanOptions())
 	if err != nil {
 		return nil, err
 	}

@@ -14,8 +14,8 @@ type block struct {
 
 // place gives every temporary an offset: the longest-known greedy rule, biggest first, each at the lowest place where no block that
 // lives at the same time is in the way.
-func place(p *Plan, bytes func(ir.Kind, *ir.Tensor) int64) {
-	blocks, of := lives(p, bytes)
+func place(p *Plan, o *Options) {
+	blocks, of := lives(p, o)
 	order := slices.Clone(blocks)
 	slices.SortStableFunc(order, func(a, b *block) int { return int(b.bytes>>6) - int(a.bytes>>6) })
 	var placed []*block // by offset
@@ -48,7 +48,7 @@ func place(p *Plan, bytes func(ir.Kind, *ir.Tensor) int64) {
 
 // lives finds the blocks and which block each temporary is in. Outputs and what Setup computes live to the end: the host reads the
 // former between runs, and the latter is not computed again in each run.
-func lives(p *Plan, bytes func(ir.Kind, *ir.Tensor) int64) (blocks []*block, of []*block) {
+func lives(p *Plan, o *Options) (blocks []*block, of []*block) {
 	last := make([]int, len(p.Tensors))
 	for i, s := range p.Steps {
 		for _, id := range s.In {
@@ -67,9 +67,9 @@ func lives(p *Plan, bytes func(ir.Kind, *ir.Tensor) int64) (blocks []*block, of 
 			if t.Output || s.Phase == ir.Setup {
 				end = len(p.Steps)
 			}
-			size := (bytes(s.Kind, t) + align - 1) / align * align
+			size := (o.Bytes(s.Kind, t) + align - 1) / align * align
 			if k == 0 && end != len(p.Steps) {
-				if b := inPlace(p, i, last, of, size); b != nil {
+				if b := inPlace(p, i, o, last, of, size); b != nil {
 					b.last = end
 					of[id] = b
 					continue
@@ -84,9 +84,9 @@ func lives(p *Plan, bytes func(ir.Kind, *ir.Tensor) int64) (blocks []*block, of 
 }
 
 // inPlace finds the block of an operand that dies in step i and that its first output may overwrite.
-func inPlace(p *Plan, i int, last []int, of []*block, size int64) *block {
+func inPlace(p *Plan, i int, o *Options, last []int, of []*block, size int64) *block {
 	s := &p.Steps[i]
-	for _, k := range overwritable(s) {
+	for _, k := range overwritable(s, o) {
 		id := s.In[k]
 		b := of[id]
 		if b != nil && last[id] == i && b.last == i && b.bytes == size {
@@ -96,9 +96,13 @@ func inPlace(p *Plan, i int, last []int, of []*block, size int64) *block {
 	return nil
 }
 
-// overwritable lists the operands of elementwise steps whose memory the output may take, in the order of preference.
-func overwritable(s *ir.Step) []int {
+// overwritable lists the operands whose memory the output may take, in the order of preference: those of elementwise steps, and a residual.
+func overwritable(s *ir.Step, o *Options) []int {
 	switch s.Kind {
+	case ir.Conv:
+		if residual := len(s.In) - 1; o.OverResidual && s.Attrs.Residual && s.In[residual] != s.In[0] {
+			return []int{residual}
+		}
 	case ir.ReLU, ir.Sigmoid, ir.Dropout:
 		return []int{0}
 	case ir.Add:

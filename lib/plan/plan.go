@@ -18,6 +18,8 @@ type Plan struct {
 type Options struct {
 	// Bytes is the size in which the backend stores a tensor that a step of this kind computes; nil means dense.
 	Bytes func(maker ir.Kind, t *ir.Tensor) int64
+	// OverResidual says that the backend's convolutions may write over their residual.
+	OverResidual bool
 	// NoFuse keeps every step as it was lowered. Tests compare the two.
 	NoFuse bool
 }
@@ -46,7 +48,7 @@ func Build(p *ir.Program, o Options) (*Plan, error) {
 	if o.Bytes == nil {
 		o.Bytes = func(_ ir.Kind, t *ir.Tensor) int64 { return Dense(t) }
 	}
-	place(out, o.Bytes)
+	place(out, &o)
 	return out, nil
 }
 

@@ -102,7 +102,9 @@ type session struct {
 // open compiles a program and writes its inputs and parameters; nil when the backend does not support it.
 func open(t *testing.T, b backend.Backend, e backend.Executor, c *testCase, noFuse bool) *session {
 	t.Helper()
-	p, err := plan.Build(&c.Program, plan.Options{Bytes: b.Bytes, NoFuse: noFuse})
+	o := b.PlanOptions()
+	o.NoFuse = noFuse
+	p, err := plan.Build(&c.Program, o)
 	must(t, err)
 	s := &session{t: t, c: c, exec: e}
 	s.store, err = b.NewStore(c.stored())

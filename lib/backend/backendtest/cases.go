@@ -16,6 +16,17 @@ func cases() (all []*testCase) {
 	return all
 }
 
+// overResidual is a convolution whose residual and output are both temporary.
+func (c *testCase) overResidual(a ir.Attrs, b, h, w, ch, k, r int) *testCase {
+	in := []ir.TensorID{c.input("x", b, h, w, ch), c.weights("w", k, r, r, ch)}
+	if a.Bias {
+		in = append(in, c.param("b", k))
+	}
+	other := c.input("r", b, ir.ConvOut(h, r, a.Stride, a.Pad), ir.ConvOut(w, r, a.Stride, a.Pad), k)
+	y := c.one(ir.Conv, a, append(in, c.one(ir.Sigmoid, ir.Attrs{}, other))...)
+	return c.outputs(c.one(ir.Add, ir.Attrs{}, y, other))
+}
+
 func convCases() (all []*testCase) {
 	type geometry struct{ b, h, w, c, k, r, stride, pad int }
 	for _, g := range []geometry{
@@ -34,6 +45,10 @@ func convCases() (all []*testCase) {
 				in = append(in, c.input("r", g.b, ir.ConvOut(g.h, g.r, g.stride, g.pad), ir.ConvOut(g.w, g.r, g.stride, g.pad), g.k))
 			}
 			all = append(all, c.outputs(c.one(ir.Conv, a, in...)))
+			if a.Residual { // one that is not needed afterwards, over which a backend may write
+				c = newCase("Conv %+v bias=%v relu=%v of a residual that dies", g, a.Bias, a.ReLU)
+				all = append(all, c.overResidual(a, g.b, g.h, g.w, g.c, g.k, g.r))
+			}
 		}
 		a := ir.Attrs{Kernel: g.r, Stride: g.stride, Pad: g.pad, In: [4]int{g.b, g.h, g.w, g.c}}
 		oh, ow := ir.ConvOut(g.h, g.r, g.stride, g.pad), ir.ConvOut(g.w, g.r, g.stride, g.pad)

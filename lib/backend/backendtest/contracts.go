@@ -70,7 +70,7 @@ func writeIsSeen(t *testing.T, b backend.Backend) {
 
 func updateIsShared(t *testing.T, b backend.Backend) {
 	s := mustOpen(t, b, foldedNet(2, 17))
-	p, err := plan.Build(&s.c.Program, plan.Options{Bytes: b.Bytes})
+	p, err := plan.Build(&s.c.Program, b.PlanOptions())
 	must(t, err)
 	other := *s
 	other.prog, err = s.exec.Compile(p, s.store)
@@ -200,7 +200,7 @@ func maskedRows(t *testing.T, b backend.Backend) {
 func unfitStore(t *testing.T, b backend.Backend) {
 	c := newCase("linear")
 	c.outputs(c.one(ir.Linear, ir.Attrs{}, c.input("v", 2, 3), c.weights("w", 6, 3), c.param("b", 6)))
-	p, err := plan.Build(&c.Program, plan.Options{Bytes: b.Bytes})
+	p, err := plan.Build(&c.Program, b.PlanOptions())
 	must(t, err)
 	e := newExecutor(t, b, 1)
 	w, bias := ir.Tensor{Name: "w", Shape: ir.Shape{6, 3}, Role: ir.Param}, ir.Tensor{Name: "b", Shape: ir.Shape{6}, Role: ir.Param}

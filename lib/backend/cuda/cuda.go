@@ -54,8 +54,11 @@ func (b Backend) Device() string {
 	return fmt.Sprintf("cuda:%d, %s", b.device.ordinal, map[backend.Precision]string{backend.F32: "f32", backend.TF32: "tf32", backend.BF16: "bf16"}[b.precision])
 }
 
-// Bytes is the size of an activation in the precision's type, its images padded to full groups of channels; all else is dense.
-func (b Backend) Bytes(maker ir.Kind, t *ir.Tensor) int64 {
+// PlanOptions say how large tensors are. A plan without epilogue writes a convolution's output before the residual is read, so not over it.
+func (b Backend) PlanOptions() plan.Options { return plan.Options{Bytes: b.bytes} }
+
+// bytes is the size of an activation in the precision's type, its images padded to full groups of channels; all else is dense.
+func (b Backend) bytes(maker ir.Kind, t *ir.Tensor) int64 {
 	if !activation(maker, t) || maker == ir.Add { // which may add gradients of weights
 		return plan.Dense(t)
 	}

@@ -135,7 +135,7 @@ func compile(b backend.Backend, e backend.Executor, n int) (backend.Program, bac
 	x := ir.Shape{1, n, n, 1}
 	p := &ir.Program{Tensors: []ir.Tensor{{Name: "a", Shape: x, Role: ir.Input}, {Name: "b", Shape: x, Role: ir.Input}, {Name: "y", Shape: x, Output: true}},
 		Steps: []ir.Step{{Kind: ir.Add, Phase: ir.Forward, In: []ir.TensorID{0, 1}, Out: []ir.TensorID{2}}}}
-	pl, err := plan.Build(p, plan.Options{Bytes: b.Bytes})
+	pl, err := plan.Build(p, b.PlanOptions())
 	if err != nil {
 		return nil, nil, err
 	}

@@ -26,8 +26,8 @@ func (Backend) Name() string { return "goref" }
 // Device is the processor.
 func (Backend) Device() string { return "cpu, f32" }
 
-// Bytes is the dense size: goref keeps every tensor as ir describes it.
-func (Backend) Bytes(_ ir.Kind, t *ir.Tensor) int64 { return plan.Dense(t) }
+// PlanOptions: goref keeps every tensor as ir describes it, and sums a convolution up before it writes.
+func (Backend) PlanOptions() plan.Options { return plan.Options{OverResidual: true} }
 
 // NewStore makes zeroed tensors on the Go heap.
 func (Backend) NewStore(tensors []ir.Tensor) (backend.Store, error) {

@@ -168,16 +168,20 @@ template <class PD> static PD choose_gradient(conv_plan &plan, PD (*make)(const 
     return choose(plan, make);
 }
 
+// Whether the residual lies where the output goes, so that oneDNN can add to what is there.
+static bool over_residual(const dsl_conv *c) { return (c->flags & DSL_RESIDUAL_FLAG) && c->residual == c->y; }
+
 // The forward descriptor; fused says whether the residual became a post-op of it.
 static forward_desc choose_forward(conv_plan &plan, bool *fused) {
     const dsl_conv *c = plan.c;
-    const bool relu = c->flags & DSL_RELU_FLAG, residual = c->flags & DSL_RESIDUAL_FLAG;
+    const bool relu = c->flags & DSL_RELU_FLAG, residual = c->flags & DSL_RESIDUAL_FLAG, over = over_residual(c);
     const primitive_attr plain = user_scratchpad();
     for (int attempt = c->winograd ? 0 : 1; attempt < 3; attempt++) {
-        *fused = attempt == 1 && residual && stored_blocked(c->k);
+        *fused = over || (attempt == 1 && residual && stored_blocked(c->k));
         plan.alg = attempt == 0 ? algorithm::convolution_winograd : algorithm::convolution_direct;
         dnnl::post_ops ops;
-        if (*fused) ops.append_binary(algorithm::binary_add, plan.y());
+        if (over) ops.append_sum();
+        else if (*fused) ops.append_binary(algorithm::binary_add, plan.y());
         if (relu && (*fused || !residual)) ops.append_eltwise(1, algorithm::eltwise_relu, 0, 0);
         plan.attr = user_scratchpad();
         plan.attr.set_post_ops(ops);
@@ -211,7 +215,8 @@ static void push_forward(dsl_program *p, conv_plan &plan) {
     if (stored != pd.dst_desc()) out = bind(p, pd.dst_desc(), p->buffer(pd.dst_desc().get_size()));
     std::vector<dnnl_exec_arg_t> args = {{DNNL_ARG_SRC, x.get()}, {DNNL_ARG_WEIGHTS, w.get()}, {DNNL_ARG_DST, out.get()}};
     if (c->bias) args.push_back({DNNL_ARG_BIAS, bind(p, plan.bias(), c->bias).get()});
-    if (fused) args.push_back({DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, bind(p, stored, c->residual).get()});
+    if (over_residual(c) && out.get() != y.get()) push_reorder(p, c->section, c->step, y, out);
+    if (fused && !over_residual(c)) args.push_back({DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, bind(p, stored, c->residual).get()});
     push_primitive(p, c->section, c->step, dnnl::convolution_forward(pd), args, pd.scratchpad_desc());
     p->names[(size_t)c->step] = pd.impl_info_str();
     if (out.get() != y.get()) push_reorder(p, c->section, c->step, out, y);

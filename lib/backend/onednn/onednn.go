@@ -33,8 +33,10 @@ func (Backend) Name() string { return "onednn" }
 // Device is the processor.
 func (Backend) Device() string { return "cpu, f32" }
 
-// Bytes is the size in blocks of channels.
-func (Backend) Bytes(_ ir.Kind, t *ir.Tensor) int64 { return blocked(t) }
+// PlanOptions: activations lie in blocks of channels, and a residual in the output's place is oneDNN's cheapest sum.
+func (Backend) PlanOptions() plan.Options {
+	return plan.Options{Bytes: func(_ ir.Kind, t *ir.Tensor) int64 { return blocked(t) }, OverResidual: true}
+}
 
 // blocked is the dense size with the last axis of 4-D tensors rounded up to whole blocks of channels.
 func blocked(t *ir.Tensor) int64 {

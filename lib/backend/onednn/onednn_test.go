@@ -76,7 +76,7 @@ func convNet(batch, size, channels int, train bool) *ir.Program {
 // compile fills a program of convNet with normal numbers.
 func compile(t *testing.T, b backend.Backend, o backend.Options, p *ir.Program) (backend.Program, backend.Store) {
 	t.Helper()
-	pl, err := plan.Build(p, plan.Options{Bytes: b.Bytes})
+	pl, err := plan.Build(p, b.PlanOptions())
 	must(t, err)
 	s, err := b.NewStore([]ir.Tensor{p.Tensors[1], p.Tensors[6], p.Tensors[7]})
 	must(t, err)

@@ -55,7 +55,7 @@ func (n *Network) compile(be backend.Backend, o backend.Options, mode model.Mode
 	if mode != model.Calibrate {
 		reveal(program)
 	}
-	arranged, err := plan.Build(program, plan.Options{Bytes: be.Bytes})
+	arranged, err := plan.Build(program, be.PlanOptions())
 	if err != nil {
 		return nil, err
 	}
