@@ -44,7 +44,16 @@ func trainOptions(o *C.dsl_train_options) dsl.TrainOptions {
 		Epochs: int(o.epochs), Steps: int64(o.steps), BatchSize: int(o.batch_size), ImagesPerClass: int(o.images_per_class),
 		Threads: int(o.threads), SkipUnreadable: o.skip_unreadable != 0, Seed: uint64(o.seed),
 		LearningRate: float64(o.learning_rate), ValidationShare: float64(o.validation_share),
+		WarmupShare: optional(o.warmup_share), FinetuneShare: optional(o.finetune_share),
 	}
+}
+
+// optional copies a number, nil for NULL.
+func optional(p *C.double) *float64 {
+	if p == nil {
+		return nil
+	}
+	return new(float64(*p))
 }
 
 // progressTo calls the caller's function on the caller's thread: dsl.Train calls back on its own goroutine, which is

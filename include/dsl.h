@@ -10,7 +10,7 @@
  *            buffer that is too small is DSL_STATUS_BUFFER_TOO_SMALL and nothing is written to it. After a
  *            failed call handles are NULL and arrays hold nothing useful.
  * Structs    The first member is struct_size; set it by DSL_INIT or by hand, with every other byte 0. Zero, NULL and 0.0 mean
- *            the default. Later versions append members; a library that does not know a member that is set says
+ *            the default; where a number's 0 makes sense, the member is a pointer to it. Later versions append members; a library that does not know a member that is set says
  *            DSL_STATUS_ABI_MISMATCH.
  * Strings    UTF-8, ending in NUL. Messages name files by their base name only, since paths can carry patient names.
  * Threads    Models and images never change and may be shared. A session, a dataset: one call at a time (further calls wait).
@@ -338,6 +338,8 @@ typedef struct dsl_train_options {
     dsl_progress_fn progress; /* NULL, or called on the thread that called dsl_train */
     void *progress_user;
     const char *precision; /* as in dsl_session_options; weights, their gradients and the optimiser are float32 in all */
+    const double *warmup_share;   /* NULL: the profile's; the share of the steps that train a classification network first, 0 for none */
+    const double *finetune_share; /* NULL: the profile's; the share of the steps after it that train the whole embedding last, 0 for none */
 } dsl_train_options;
 
 /* Trains on the dataset's "train" images, validates on "val", never looks at "test". Cancelling leaves the last model, complete as of

@@ -16,7 +16,7 @@ import (
 	"libdsl/lib/train"
 )
 
-// TrainOptions are few; zero values mean the default of the profile.
+// TrainOptions are few; zero values, and nil for shares, mean the default of the profile.
 type TrainOptions struct {
 	OutPath         string // required: the best model; the last goes to train.LastPath of it
 	LogPath         string // JSON lines, optional
@@ -39,6 +39,8 @@ type TrainOptions struct {
 	Seed            uint64
 	LearningRate    float64
 	ValidationShare float64 // dataset.DefaultValShare
+	WarmupShare     *float64
+	FinetuneShare   *float64
 }
 
 // Progress is what a training tells while it runs. While the images are checked (train.Prepare, train.EventStep), Step counts images.
@@ -87,7 +89,7 @@ func trainOptions(o TrainOptions) (train.Options, error) {
 		Profile:   o.Profile,
 		Arch:      model.Arch{Backbone: o.Backbone, Stem: o.Stem, Attention: o.Attention, EmbeddingDim: o.EmbeddingDim},
 		InputSize: o.InputSize, Learners: o.Learners, Epochs: o.Epochs, Steps: o.Steps, BatchSize: o.BatchSize,
-		ImagesPerClass: o.ImagesPerClass, LearningRate: o.LearningRate, Threads: threads(o.Threads), Workers: threads(o.Threads), Seed: o.Seed,
+		ImagesPerClass: o.ImagesPerClass, LearningRate: o.LearningRate, WarmupShare: o.WarmupShare, FinetuneShare: o.FinetuneShare, Threads: threads(o.Threads), Workers: threads(o.Threads), Seed: o.Seed,
 	}
 	if o.InitPath == "" {
 		return t, nil
@@ -193,7 +195,7 @@ func (r *run) note(text string) bool {
 	return r.pass(&Progress{Stage: train.Prepare, Event: train.EventNote, Loss: nan, NMI: nan, RecallAt1: nan, MacroRecallAt1: nan, Message: text})
 }
 
-// prepare reads every image once and makes the validation split that the data lack.
+// prepare reads every image that the training will read once and makes the validation split that the data lack.
 func (r *run) prepare(ctx context.Context, d *Dataset) (*dataset.Dataset, error) {
 	data, err := d.fresh()
 	if err != nil {

@@ -91,6 +91,8 @@ static void training(void) {
     MEMBER(dsl_train_options, progress);
     MEMBER(dsl_train_options, progress_user);
     MEMBER(dsl_train_options, precision);
+    MEMBER(dsl_train_options, warmup_share);
+    MEMBER(dsl_train_options, finetune_share);
 }
 
 int main(void) {

@@ -118,6 +118,34 @@ static void training(const dsl_dataset *dataset) {
     CHECK(access("serve.dsl", R_OK) == 0 && access("serve.last.dsl", R_OK) == 0 && access("serve.log", R_OK) == 0);
 }
 
+static int32_t count_stages(const dsl_progress *p, void *user) {
+    int *steps = user;
+    steps[p->stage] += p->event == DSL_EVENT_STEP;
+    return 0;
+}
+
+/* NULL is the profile's share, a 0 is none. */
+static void shares(const dsl_dataset *dataset) {
+    const double none = 0, half = 0.5, nonsense = 1.5;
+    dsl_train_options o = tiny("shares.dsl");
+    o.learners = 1;
+    o.progress = count_stages;
+    int own[5] = {0}, zero[5] = {0}, given[5] = {0};
+    o.progress_user = own;
+    CHECK_OK(dsl_train(dataset, &o, NULL, NULL));
+    CHECK(own[DSL_STAGE_WARMUP] == 2 && own[DSL_STAGE_LEARN] == 2 && own[DSL_STAGE_FINETUNE] == 0);
+    o.warmup_share = o.finetune_share = &none;
+    o.progress_user = zero;
+    CHECK_OK(dsl_train(dataset, &o, NULL, NULL));
+    CHECK(zero[DSL_STAGE_WARMUP] == 0 && zero[DSL_STAGE_LEARN] == 4 && zero[DSL_STAGE_FINETUNE] == 0);
+    o.finetune_share = &half;
+    o.progress_user = given;
+    CHECK_OK(dsl_train(dataset, &o, NULL, NULL));
+    CHECK(given[DSL_STAGE_WARMUP] == 0 && given[DSL_STAGE_LEARN] == 2 && given[DSL_STAGE_FINETUNE] == 2);
+    o.warmup_share = &nonsense;
+    CHECK_STATUS(dsl_train(dataset, &o, NULL, NULL), DSL_STATUS_INVALID, "warmup_share");
+}
+
 static void cancelling(const dsl_dataset *dataset) {
     struct seen seen = {pthread_self(), 0, 0, 0, 2, NULL};
     dsl_train_options o = tiny("cancelled.dsl");
@@ -277,6 +305,7 @@ static void serving(const dsl_dataset *dataset) {
 int main(void) {
     dsl_dataset *dataset = make_dataset();
     training(dataset);
+    shares(dataset);
     cancelling(dataset);
     serving(dataset);
     for (int i = 0; i < num_images; i++) {

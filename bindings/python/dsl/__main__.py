@@ -51,6 +51,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--threads", type=int, default=0, help="0: all cores")
     p.add_argument("--learning-rate", type=float)
+    p.add_argument("--warmup-share", type=float, help="of the steps, for the classification network that comes first; 0 for none")
+    p.add_argument("--finetune-share", type=float, help="of the steps after it, for the whole embedding at the end; 0 for none")
     p.add_argument("--validation-share", type=float, help="of the training images, without a val split (0.15)")
     add_device(p)
     p.add_argument("--skip-unreadable", action="store_true", help="leave unreadable images out instead of stopping")
@@ -103,7 +105,8 @@ def run_train(o: argparse.Namespace) -> None:
         model = train(
             o.data, o.out, learners="dynamic" if o.learners == "dynamic" else int(o.learners), backbone=o.backbone, stem=o.stem, attention=o.attention,
             profile=o.profile, init=o.init, embedding_dim=o.embedding_dim, input_size=o.input_size, epochs=o.epochs, steps=o.steps, batch_size=o.batch_size,
-            images_per_class=o.images_per_class, learning_rate=o.learning_rate, validation_share=o.validation_share, seed=o.seed, threads=o.threads,
+            images_per_class=o.images_per_class, learning_rate=o.learning_rate, warmup_share=o.warmup_share,
+            finetune_share=o.finetune_share, validation_share=o.validation_share, seed=o.seed, threads=o.threads,
             device=o.device, precision=o.precision, skip_unreadable=o.skip_unreadable, log=o.log,
         )  # fmt: skip
     except KeyboardInterrupt:

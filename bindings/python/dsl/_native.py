@@ -140,6 +140,8 @@ class TrainOptions(ctypes.Structure):
         ("progress", ProgressFunction),
         ("progress_user", c_void_p),
         ("precision", c_char_p),
+        ("warmup_share", POINTER(c_double)),
+        ("finetune_share", POINTER(c_double)),
     ]
 
 
@@ -297,6 +299,11 @@ def encode_path(path: str | os.PathLike[str]) -> bytes:
     if b"\0" in encoded:
         raise Error(Status.INVALID, "dsl: a path holds a NUL character")
     return encoded
+
+
+def optional_number(number: float | None) -> Any:
+    """A number that may be 0, as a pointer; None is NULL."""
+    return None if number is None else ctypes.pointer(c_double(number))
 
 
 def optional_text(text: str | None) -> bytes | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, Union
 
 from . import _call, _native
-from ._native import Error, ProgressFunction, Status, TrainOptions, optional_text
+from ._native import Error, ProgressFunction, Status, TrainOptions, optional_number, optional_text
 from .bar import Bar
 from .dataset import DataLike, dataset_of
 from .model import Model, model_of
@@ -70,6 +70,8 @@ def train(
     batch_size: int | None = None,
     images_per_class: int | None = None,
     learning_rate: float | None = None,
+    warmup_share: float | None = None,
+    finetune_share: float | None = None,
     validation_share: float | None = None,
     seed: int = 0,
     threads: int = 0,
@@ -86,6 +88,8 @@ def train(
     "resnet18" ("resnet34", "resnet50"), stem "standard" ("small" for small images), attention "gate" ("none"), profile "scratch" ("paper").
     init: a trained model whose backbone and attention the training starts from; the "paper" profile needs one.
     embedding_dim 128, input_size 224 pixels, validation_share 0.15. A 0 is a 0, and refused where it makes no sense; threads 0 means all cores.
+    warmup_share and finetune_share, 0 for none: of the steps, what trains a classification network first; of those after it, what trains the
+    whole embedding last.
     steps, when set, replaces epochs. skip_unreadable leaves unreadable images out instead of stopping. device and precision: as in Model.load.
     log: a file for JSON lines. progress: a bar, nothing, or a function of a Progress, called on this thread; False from it cancels.
 
@@ -108,7 +112,7 @@ def train(
         log_path=None if log is None else _native.encode_path(log), init_path=None if init is None else _native.encode_path(init),
         backbone=optional_text(backbone), stem=optional_text(stem), attention=optional_text(attention), profile=optional_text(profile),
         device=optional_text(device), precision=optional_text(precision), threads=threads, skip_unreadable=int(skip_unreadable), seed=seed,
-        progress=callback, **numbers,
+        warmup_share=optional_number(warmup_share), finetune_share=optional_number(finetune_share), progress=callback, **numbers,
     )  # fmt: skip
     report = c_void_p()
     with Bar(enabled=progress is True) as bar:

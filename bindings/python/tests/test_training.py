@@ -90,6 +90,28 @@ def test_the_paper_s_profile_starts_from_a_model(manifest, tmp_path):
     assert code_of(lambda: dsl.train(manifest, tmp_path / "third.dsl", init=first, progress=False, **{**options, "attention": other})) == dsl.Status.INVALID
 
 
+@pytest.mark.parametrize(
+    "options, want",
+    [
+        ({}, {"warmup": 5, "learn": 6, "finetune": 1}),
+        (dict(warmup_share=None, finetune_share=None), {"warmup": 5, "learn": 6, "finetune": 1}),
+        (dict(warmup_share=0), {"learn": 10, "finetune": 2}),
+        (dict(finetune_share=0.0), {"warmup": 5, "learn": 7}),
+        (dict(warmup_share=0, finetune_share=0), {"learn": 12}),
+        (dict(warmup_share=0.25, finetune_share=0.34), {"warmup": 3, "learn": 6, "finetune": 3}),
+    ],
+)
+def test_a_share_of_none_is_the_profile_s_and_one_of_zero_is_none(dataset, tmp_path, options, want):
+    steps = {}
+
+    def count(p):
+        if p.event == "step" and p.stage != "prepare":
+            steps[p.stage] = steps.get(p.stage, 0) + 1
+
+    dsl.train(dataset, tmp_path / "m.dsl", progress=count, **{**TINY, "learners": 1, "steps": 12}, **options).close()
+    assert steps == want
+
+
 POSITIVE = ("embedding_dim", "input_size", "epochs", "steps", "batch_size", "images_per_class", "learning_rate", "validation_share")
 
 
@@ -113,6 +135,10 @@ def test_options_of_none_have_their_defaults(dataset, tmp_path):
         (dict(input_size=4), dsl.Status.INVALID),
         (dict(batch_size=7), dsl.Status.INVALID),
         (dict(learning_rate=-1.0), dsl.Status.INVALID),
+        (dict(warmup_share=-0.1), dsl.Status.INVALID),
+        (dict(finetune_share=1.0), dsl.Status.INVALID),
+        (dict(warmup_share=float("nan")), dsl.Status.INVALID),
+        (dict(warmup_share=0), dsl.Status.INVALID),  # two learners from nothing
         *((dict([(name, 0)]), dsl.Status.INVALID) for name in POSITIVE),
         (dict(validation_share=1.5), dsl.Status.INVALID),
         (dict(seed=-1), dsl.Status.INVALID),
