@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"sync"
 	"testing"
 	"unsafe"
 
@@ -26,6 +27,12 @@ type bench struct {
 	random *rand.Rand
 }
 
+// keepContext makes the context live as long as the process.
+var keepContext = sync.OnceValue(func() error {
+	_, err := driver.Retain(0)
+	return err
+})
+
 // setUp puts the test on an operating-system thread of its own with the context current.
 func setUp(t testing.TB) *bench {
 	t.Helper()
@@ -34,6 +41,9 @@ func setUp(t testing.TB) *bench {
 	t.Cleanup(runtime.UnlockOSThread)
 	_, err := driver.Open()
 	must(t, err)
+	if emulated.Real() { // whose context takes long to make
+		must(t, keepContext())
+	}
 	c, err := driver.Retain(0)
 	must(t, err)
 	t.Cleanup(func() { must(t, c.Release()) })
