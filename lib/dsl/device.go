@@ -29,10 +29,11 @@ func openBackend(device, precision string) (backend.Backend, error) {
 	name, number, numbered := strings.Cut(device, ":")
 	switch {
 	case device == "" || device == "auto":
-		if n, err := cuda.Count(); err == nil && n > 0 {
-			return backend.Open(cudaBackend, backend.Device{Precision: p})
+		b, err := backend.Open(cudaBackend, backend.Device{Precision: p})
+		if k := errs.KindOf(err); k == errs.Device || k == errs.Unsupported { // DescribeGPU says why
+			return backend.Open(cpuBackend, backend.Device{Precision: p})
 		}
-		return backend.Open(cpuBackend, backend.Device{Precision: p})
+		return b, err
 	case device == "cpu":
 		return backend.Open(cpuBackend, backend.Device{Precision: p})
 	case name == "cuda" && (!numbered || isNumber(number)):

@@ -31,7 +31,7 @@ type key struct {
 	batch, height, width int
 }
 
-// maxCacheBytes bounds the arenas of the programs that a runner keeps; the one in use is kept whatever its size.
+// maxCacheBytes bounds the arenas of the programs that a runner keeps beside the largest one, which a training comes back to after each validation.
 const maxCacheBytes = 2 << 30
 
 // batchSizes are the sizes that images are embedded in; the last batch is padded. Few sizes mean few compiled programs.
@@ -93,13 +93,20 @@ func (r *Runner) Program(mode Mode, batch, height, width int) (backend.Program, 
 
 // evict makes room for a program, least recently used first.
 func (r *Runner) evict(bytes int64) {
+	largest := bytes
 	for _, e := range r.cache {
 		bytes += e.bytes
+		largest = max(largest, e.bytes)
 	}
-	for len(r.cache) > 0 && bytes > maxCacheBytes {
-		bytes -= r.cache[0].bytes
-		r.cache[0].prog.Close()
-		r.cache = r.cache[1:]
+	for i := 0; i < len(r.cache) && bytes > largest+maxCacheBytes; {
+		e := r.cache[i]
+		if e.bytes == largest {
+			i++
+			continue
+		}
+		bytes -= e.bytes
+		e.prog.Close()
+		r.cache = append(r.cache[:i:i], r.cache[i+1:]...)
 	}
 }
 

@@ -24,6 +24,7 @@ func TestATrainingGrowsOnCUDA(t *testing.T) {
 		if emulated.Real() {
 			o = tiny(60) // its rounding is another one, so that the growth may come later
 		}
+		o.Arch.EmbeddingDim = 128 // of so many neurons both parts of a split have enough
 		o.Patience, o.LearningRate = 1, 1e-2
 		steps := int64(0)
 		res, err := Run(context.Background(), be, stripes(t, 3, 12, 12), o, func(p *Progress) bool {

@@ -41,7 +41,15 @@ func (p *program) updateAll() error {
 	if err != nil {
 		return err
 	}
-	if err := driver.CopyIn(table, unsafe.Pointer(&p.chunks[0]), bytes); err != nil {
+	host, err := p.pin(bytes)
+	if err != nil {
+		return err
+	}
+	copy(unsafe.Slice((*adamChunk)(host), len(p.chunks)), p.chunks)
+	if err := p.ex.stream.CopyIn(table, host, bytes); err != nil {
+		return err
+	}
+	if err := p.ex.stream.Synchronize(); err != nil {
 		return err
 	}
 	return p.plain(ir.Update, "adam_multi", grid{len(p.chunks), 1}, uint64(table), uint64(p.argsAt))

@@ -9,6 +9,10 @@ import (
 
 // compile runs on the executor's thread.
 func (p *program) compile() error {
+	p.ex.open[p] = struct{}{}
+	if _, err := p.store.settle(nil); err != nil {
+		return err
+	}
 	if err := p.place(); err != nil {
 		return err
 	}
@@ -27,6 +31,9 @@ func (p *program) compile() error {
 		}
 	}
 	if err := p.updateAll(); err != nil {
+		return err
+	}
+	if err := p.stopTuning(); err != nil {
 		return err
 	}
 	return p.capture()
@@ -262,22 +269,41 @@ func (p *program) capture() error {
 	return nil
 }
 
-func (p *program) record(ops []op) (*driver.Graph, error) {
+// captureTries: what others in the process do can spoil a capture; a second one finds them done.
+const captureTries = 3
+
+func (p *program) record(ops []op) (g *driver.Graph, err error) {
+	p.ex.device.capturing.Lock()
+	defer p.ex.device.capturing.Unlock()
+	for range captureTries {
+		if g, err = p.recordOnce(ops); err == nil {
+			return g, nil
+		}
+	}
+	return nil, err
+}
+
+func (p *program) recordOnce(ops []op) (g *driver.Graph, err error) {
 	if err := p.ex.stream.BeginCapture(); err != nil {
 		return nil, err
 	}
-	var failure error
+	var failure error = errs.New(errs.Internal, "cuda: a capture did not come to its end")
+	defer func() { // after a panic too
+		var ended error
+		g, ended = p.ex.stream.EndCapture()
+		if failure == nil {
+			err = ended
+		} else if g != nil {
+			g.Close()
+			g = nil
+		}
+	}()
 	for _, o := range ops {
-		if failure = o(); failure != nil {
-			break
+		if err := o(); err != nil {
+			failure = err
+			return nil, err
 		}
 	}
-	g, err := p.ex.stream.EndCapture() // ends it after a failure too
-	if failure == nil {
-		return g, err
-	}
-	if g != nil {
-		g.Close()
-	}
-	return nil, failure
+	failure = nil
+	return nil, nil
 }

@@ -181,3 +181,78 @@ func must(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+// trainer makes a program that takes one Adam step of a parameter w along the input dw.
+func trainer(t *testing.T, b backend.Backend, e backend.Executor, s backend.Store) backend.Program {
+	t.Helper()
+	p := &ir.Program{Tensors: append([]ir.Tensor{{Name: "dw", Shape: ir.Shape{4}, Role: ir.Input}}, adamTensors...),
+		Steps: []ir.Step{{Kind: ir.Adam, Phase: ir.Update, In: []ir.TensorID{0, 1, 2, 3}}}}
+	pl, err := plan.Build(p, b.PlanOptions())
+	must(t, err)
+	prog, err := e.Compile(pl, s)
+	must(t, err)
+	return prog
+}
+
+var adamTensors = []ir.Tensor{{Name: "w", Shape: ir.Shape{4}, Role: ir.Param}, {Name: "m", Shape: ir.Shape{4}, Role: ir.State},
+	{Name: "v", Shape: ir.Shape{4}, Role: ir.State}}
+
+func TestUpdatesByTwoExecutorsComeOneAfterTheOther(t *testing.T) {
+	b := open(t, backend.F32)
+	s, err := b.NewStore(adamTensors)
+	must(t, err)
+	var programs []backend.Program
+	for range 2 {
+		e, err := b.NewExecutor(backend.Options{})
+		must(t, err)
+		prog := trainer(t, b, e, s)
+		dw, err := prog.InputF32("dw")
+		must(t, err)
+		for i := range dw {
+			dw[i] = 1
+		}
+		programs = append(programs, prog)
+		t.Cleanup(func() { must(t, e.Close()) })
+	}
+	a := &ir.Args{LR: 0.1, Beta1: 0.9, Beta2: 0.999, AdamEps: 1e-8, Step: 1}
+	for _, p := range programs {
+		must(t, p.Forward(context.Background(), a))
+	}
+	for _, p := range programs {
+		must(t, p.Backward(context.Background(), a))
+	}
+	m := make([]float32, 4)
+	must(t, s.Read("m", m))
+	if m[3] < 0.189 || m[3] > 0.191 {
+		t.Errorf("the first moment after two updates: got %v, want 0.19", m[3])
+	}
+	for _, p := range programs {
+		must(t, p.Close())
+	}
+	must(t, s.Close())
+}
+
+func TestClosingInTheWrongOrderLeaksNothing(t *testing.T) {
+	b := open(t, backend.F32)
+	before := emulated.Live()
+	e, err := b.NewExecutor(backend.Options{})
+	must(t, err)
+	s, err := b.NewStore(adamTensors)
+	must(t, err)
+	prog := trainer(t, b, e, s)
+	must(t, s.Close())
+	if err := prog.Forward(context.Background(), nil); errs.KindOf(err) != errs.Invalid {
+		t.Errorf("Forward on a closed store: got %v, want %v", err, errs.Invalid)
+	}
+	if err := s.Write("w", make([]float32, 4)); errs.KindOf(err) != errs.Invalid {
+		t.Errorf("Write to a closed store: got %v, want %v", err, errs.Invalid)
+	}
+	must(t, e.Close())
+	for range 2 {
+		must(t, prog.Close())
+		must(t, s.Close())
+	}
+	if after := emulated.Live(); !maps.Equal(before, after) {
+		t.Errorf("handles before and after: %v and %v", before, after)
+	}
+}

@@ -2,6 +2,7 @@ package cuda
 
 import (
 	"sync"
+	"unsafe"
 
 	"libdsl/lib/backend/cuda/driver"
 	"libdsl/lib/backend/cuda/kernels"
@@ -16,7 +17,13 @@ type device struct {
 	props   driver.Properties
 	context *driver.Context
 	module  *driver.Module
-	thread  *osthread.Thread // where stores are read and written
+	thread  *osthread.Thread // where stores are read and written, through
+	stream  *driver.Stream   // this stream and
+	staging unsafe.Pointer   // this pinned memory
+
+	// capturing is held by whoever records a graph, and by whoever closes what makes the driver wait for the whole device: that can spoil a
+	// capture, whatever its mode.
+	capturing sync.Mutex
 
 	mu    sync.Mutex
 	tuned map[nvlib.Conv]string // by convolution: the name of the kernel that was chosen
@@ -54,13 +61,26 @@ func openDevice(ordinal int) (*device, error) {
 	return d, nil
 }
 
+// stagingBytes is the size of the memory through which stores are read and written.
+const stagingBytes = 4 << 20
+
 // begin runs on the device's thread.
-func (d *device) begin() error {
-	var err error
+func (d *device) begin() (err error) {
 	if d.context, err = driver.Retain(d.ordinal); err != nil {
 		return err
 	}
+	defer func() {
+		if err != nil {
+			d.end()
+		}
+	}()
 	if err := d.context.Use(); err != nil {
+		return err
+	}
+	if d.stream, err = driver.NewStream(); err != nil {
+		return err
+	}
+	if d.staging, err = driver.HostAlloc(stagingBytes); err != nil {
 		return err
 	}
 	text, name, err := kernels.PTX(d.props.Major, d.props.Minor)
@@ -69,6 +89,49 @@ func (d *device) begin() error {
 	}
 	if d.module, err = driver.LoadModule(text); err != nil {
 		return errs.Wrap(errs.Device, err, "cuda: %s cannot use the kernels of %s", d.props.Name, name)
+	}
+	return nil
+}
+
+// end frees what a begin that failed had made. Nothing could be done about an error here.
+func (d *device) end() {
+	if d.staging != nil {
+		driver.HostFree(d.staging)
+	}
+	if d.stream != nil {
+		d.stream.Close()
+	}
+	d.context.Drop()
+	d.context.Release()
+}
+
+// copyIn copies from any memory to the device, on the device's thread, and returns when the data are there: a plain copy would return when they
+// have been read, which no other stream waits for.
+func (d *device) copyIn(dst driver.Ptr, src unsafe.Pointer, bytes int64) error {
+	for at := int64(0); at < bytes; at += stagingBytes {
+		n := min(stagingBytes, bytes-at)
+		copy(unsafe.Slice((*byte)(d.staging), n), unsafe.Slice((*byte)(unsafe.Add(src, at)), n))
+		if err := d.stream.CopyIn(dst+driver.Ptr(at), d.staging, n); err != nil {
+			return err
+		}
+		if err := d.stream.Synchronize(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copyOut copies from the device to any memory, on the device's thread.
+func (d *device) copyOut(dst unsafe.Pointer, src driver.Ptr, bytes int64) error {
+	for at := int64(0); at < bytes; at += stagingBytes {
+		n := min(stagingBytes, bytes-at)
+		if err := d.stream.CopyOut(d.staging, src+driver.Ptr(at), n); err != nil {
+			return err
+		}
+		if err := d.stream.Synchronize(); err != nil {
+			return err
+		}
+		copy(unsafe.Slice((*byte)(unsafe.Add(dst, at)), n), unsafe.Slice((*byte)(d.staging), n))
 	}
 	return nil
 }
@@ -83,8 +146,13 @@ func (d *device) choice(c nvlib.Conv) string {
 	return d.tuned[c]
 }
 
-func (d *device) choose(c nvlib.Conv, kernel string) {
+// choose makes a kernel everybody's choice, unless somebody was faster: it returns the choice.
+func (d *device) choose(c nvlib.Conv, kernel string) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if first, ok := d.tuned[c]; ok {
+		return first
+	}
 	d.tuned[c] = kernel
+	return kernel
 }

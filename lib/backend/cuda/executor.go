@@ -17,6 +17,7 @@ type executor struct {
 	handles *nvlib.Handles
 	gemm    driver.Ptr // cuBLAS's workspace
 	chosen  map[nvlib.Conv]*candidate
+	open    map[*program]struct{}
 }
 
 // gemmWorkspace is what NVIDIA recommends for Hopper; a handle that owns its workspace can be captured.
@@ -24,7 +25,7 @@ const gemmWorkspace = 32 << 20
 
 // NewExecutor starts the thread. Options are of CPUs.
 func (b Backend) NewExecutor(backend.Options) (backend.Executor, error) {
-	e := &executor{Backend: b, chosen: map[nvlib.Conv]*candidate{}}
+	e := &executor{Backend: b, chosen: map[nvlib.Conv]*candidate{}, open: map[*program]struct{}{}}
 	var err error
 	if e.thread, err = osthread.Start("cuda", e.begin, e.end); err != nil {
 		return nil, err
@@ -53,8 +54,13 @@ func (e *executor) begin() (err error) {
 	return e.handles.SetWorkspace(uint64(e.gemm), gemmWorkspace)
 }
 
-// end frees what begin made, on the thread. Nothing could be done about an error here.
+// end frees what begin made, on the thread, and programs that nobody closed. Nothing could be done about an error here.
 func (e *executor) end() {
+	for p := range e.open {
+		p.free()
+	}
+	e.device.capturing.Lock()
+	defer e.device.capturing.Unlock()
 	for _, way := range e.chosen {
 		closeAll([]candidate{*way})
 	}

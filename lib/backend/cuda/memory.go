@@ -9,6 +9,7 @@ import (
 
 // memory is what a program allocated. Its methods run on the executor's thread.
 type memory struct {
+	stream *driver.Stream
 	device []driver.Ptr
 	host   []unsafe.Pointer
 }
@@ -20,7 +21,7 @@ func (m *memory) alloc(bytes int64) (driver.Ptr, error) {
 		return 0, err
 	}
 	m.device = append(m.device, p)
-	return p, zero(p, aligned(max(bytes, 1)))
+	return p, zero(m.stream, p, aligned(max(bytes, 1)))
 }
 
 // pin is zeroed host memory that the device copies from and to by itself.

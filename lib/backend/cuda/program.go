@@ -15,7 +15,8 @@ import (
 )
 
 // program is a compiled plan. Forward waits for its outputs; Backward returns as soon as the device has been given its work, and whoever needs what it
-// computes waits for it: the next Forward by the order of the stream, Input until the staging memory was copied, the store until the update is done.
+// computes waits for it: the next Forward by the order of the stream, and the store until the update is done. Staging memory is the caller's again when
+// a call returns.
 type program struct {
 	ex    *executor
 	plan  *plan.Plan
@@ -30,20 +31,21 @@ type program struct {
 	phases      [ir.NumPhases]phase
 	kernels     []string
 	copies      map[packedKey]driver.Ptr // of parameters, as convolutions read them
+	ways        []*candidate             // that the program uses
+	tuning      driver.Ptr               // memory to try plans in, while compiling
+	tuningBytes int64
 	chunks      []adamChunk
 	scratch     driver.Ptr
 	most        int64 // bytes of scratch that the greediest step needs
 
-	args       *[numArgs]uint64 // pinned
-	argsAt     driver.Ptr
-	consumed   *driver.Event // the device has read the staging memory
-	done       *driver.Event // the device has finished Backward
-	reading    bool          // consumed has not been waited for
-	packed     int64         // the store's version that Setup ran on
-	open       bool
-	forward    *osthread.Job
-	backward   *osthread.Job
-	waitInputs *osthread.Job
+	args     *[numArgs]uint64 // pinned
+	argsAt   driver.Ptr
+	consumed *driver.Event // the device has read the staging memory
+	done     *driver.Event // the device has finished Backward
+	packed   int64         // the store's version that Setup ran on
+	open     bool
+	forward  *osthread.Job
+	backward *osthread.Job
 }
 
 // edge is a tensor that crosses between host and device: dense memory on both sides.
@@ -79,10 +81,9 @@ const (
 )
 
 func newProgram(e *executor, p *plan.Plan, s *store) *program {
-	prog := &program{ex: e, plan: p, store: s, open: true, at: make([]driver.Ptr, len(p.Tensors)), channels: make([]int, len(p.Tensors)), typedTensor: make([]bool, len(p.Tensors)),
+	prog := &program{ex: e, plan: p, store: s, memory: memory{stream: e.stream}, open: true, at: make([]driver.Ptr, len(p.Tensors)), channels: make([]int, len(p.Tensors)), typedTensor: make([]bool, len(p.Tensors)),
 		kernels: make([]string, len(p.Steps)), copies: map[packedKey]driver.Ptr{}}
 	prog.forward, prog.backward = osthread.NewJob(prog.runForward), osthread.NewJob(prog.runBackward)
-	prog.waitInputs = osthread.NewJob(prog.runWaitInputs)
 	return prog
 }
 
@@ -102,7 +103,6 @@ func (p *program) InputF32(name string) ([]float32, error) {
 	return unsafe.Slice((*float32)(e.host), e.bytes/4), nil
 }
 
-// input waits until the device has read what the last step wrote there.
 func (p *program) input(name string, d ir.DType) (*edge, error) {
 	id, err := backend.FindInput("cuda", p.plan, name, d)
 	if err != nil {
@@ -111,16 +111,8 @@ func (p *program) input(name string, d ir.DType) (*edge, error) {
 	if !p.open {
 		return nil, closed()
 	}
-	if p.reading {
-		if err := p.ex.thread.Do(p.waitInputs); err != nil {
-			return nil, err
-		}
-		p.reading = false
-	}
 	return find(p.staging, id)
 }
-
-func (p *program) runWaitInputs() error { return p.consumed.Synchronize() }
 
 func (p *program) Output(name string) ([]float32, error) {
 	id, err := backend.FindOutput("cuda", p.plan, name)
@@ -161,12 +153,6 @@ func (p *program) run(ctx context.Context, a *ir.Args, j *osthread.Job) error {
 	if err := ctx.Err(); err != nil {
 		return errs.Wrap(errs.Cancelled, err, "cuda: cancelled")
 	}
-	if p.reading { // the argument array is staging memory too
-		if err := p.ex.thread.Do(p.waitInputs); err != nil {
-			return err
-		}
-		p.reading = false
-	}
 	p.setArgs(a)
 	return p.ex.thread.Do(j)
 }
@@ -183,11 +169,9 @@ func (p *program) setArgs(a *ir.Args) {
 }
 
 func (p *program) runForward() error {
-	version, update := p.store.current()
-	if update != nil && update != p.done { // of another stream
-		if err := update.Synchronize(); err != nil {
-			return err
-		}
+	version, err := p.store.settle(p.done)
+	if err != nil {
+		return err
 	}
 	if err := p.feed(ir.Forward); err != nil {
 		return err
@@ -209,13 +193,15 @@ func (p *program) runForward() error {
 }
 
 func (p *program) runBackward() error {
+	if _, err := p.store.settle(p.done); err != nil { // updates of one store come one after the other
+		return err
+	}
 	if err := p.feed(ir.Backward); err != nil {
 		return err
 	}
 	if err := p.consumed.Record(p.ex.stream); err != nil {
 		return err
 	}
-	p.reading = true
 	for _, ph := range []ir.Phase{ir.Backward, ir.Update} {
 		if err := p.launch(ph); err != nil {
 			return err
@@ -233,7 +219,7 @@ func (p *program) runBackward() error {
 	if p.yields(ir.Backward) {
 		return p.ex.stream.Synchronize()
 	}
-	return nil
+	return p.consumed.Synchronize() // at once: Forward has left the stream empty
 }
 
 // feed copies the arguments and the inputs that a phase is the first to read.
@@ -279,16 +265,22 @@ func (p *program) yields(ph ir.Phase) bool {
 	return false
 }
 
-// Close waits for what runs and frees the program's memory.
+// Close waits for what runs and frees the program's memory. It may be called twice, and after the executor's Close, which has freed it.
 func (p *program) Close() error {
 	if !p.open {
 		return nil
 	}
 	p.open = false
-	return p.ex.thread.Do(osthread.NewJob(p.free))
+	err := p.ex.thread.Do(osthread.NewJob(p.free))
+	if errs.KindOf(err) == errs.Invalid {
+		return nil
+	}
+	return err
 }
 
+// free runs on the executor's thread.
 func (p *program) free() error {
+	delete(p.ex.open, p)
 	err := p.ex.stream.Synchronize()
 	p.store.forget(p.done)
 	for i := range p.phases {
@@ -301,5 +293,7 @@ func (p *program) free() error {
 			err = errors.Join(err, e.Close())
 		}
 	}
+	p.ex.release(p.ways)
+	err = errors.Join(err, p.stopTuning())
 	return errors.Join(err, p.memory.free())
 }

@@ -1,6 +1,7 @@
 package cuda
 
 import (
+	"errors"
 	"sync"
 	"unsafe"
 
@@ -50,49 +51,51 @@ func (b Backend) NewStore(tensors []ir.Tensor) (backend.Store, error) {
 }
 
 func (s *store) allocate(bytes int64) error {
-	var err error
-	if s.base, err = driver.Alloc(bytes); err != nil {
-		return err
-	}
-	return zero(s.base, bytes)
-}
-
-// zero clears memory and waits for it.
-func zero(at driver.Ptr, bytes int64) error {
-	stream, err := driver.NewStream()
+	base, err := driver.Alloc(bytes)
 	if err != nil {
 		return err
 	}
-	defer stream.Close()
+	if err := zero(s.device.stream, base, bytes); err != nil {
+		return errors.Join(err, driver.Free(base))
+	}
+	s.base = base
+	return nil
+}
+
+// zero clears memory and waits for it.
+func zero(stream *driver.Stream, at driver.Ptr, bytes int64) error {
 	if err := stream.Zero(at, bytes); err != nil {
 		return err
 	}
 	return stream.Synchronize()
 }
 
+// Close may be called twice.
 func (s *store) Close() error {
 	return s.device.do(func() error {
-		if s.base == 0 {
-			return nil
+		if _, err := s.settle(nil); errs.KindOf(err) == errs.Invalid {
+			return nil // closed before
 		}
-		if err := s.settle(); err != nil {
-			return err
-		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		base := s.base
 		s.base = 0
 		return driver.Free(base)
 	})
 }
 
-// settle waits for the update that runs.
-func (s *store) settle() error {
+// settle waits for the update that runs, unless it is known to lie before in the caller's stream, and returns the version. Events are waited for under
+// the lock, so that none is closed meanwhile. Errors: Invalid for a closed store.
+func (s *store) settle(known *driver.Event) (version int64, err error) {
 	s.mu.Lock()
-	updates := s.updates
-	s.mu.Unlock()
-	if updates == nil {
-		return nil
+	defer s.mu.Unlock()
+	if s.base == 0 {
+		return 0, errs.New(errs.Invalid, "cuda: the store is closed")
 	}
-	return updates.Synchronize()
+	if s.updates != nil && s.updates != known {
+		err = s.updates.Synchronize()
+	}
+	return s.version, err
 }
 
 // access runs a copy of one tensor on the device's thread, after the update that runs.
@@ -102,10 +105,7 @@ func (s *store) access(name string, n int, d ir.DType, do func(at driver.Ptr, by
 		return err
 	}
 	return s.device.do(func() error {
-		if s.base == 0 {
-			return errs.New(errs.Invalid, "cuda: the store is closed")
-		}
-		if err := s.settle(); err != nil {
+		if _, err := s.settle(nil); err != nil {
 			return err
 		}
 		return do(s.at[i], int64(n)*4)
@@ -113,7 +113,7 @@ func (s *store) access(name string, n int, d ir.DType, do func(at driver.Ptr, by
 }
 
 func (s *store) write(name string, n int, d ir.DType, src unsafe.Pointer) error {
-	err := s.access(name, n, d, func(at driver.Ptr, bytes int64) error { return driver.CopyIn(at, src, bytes) })
+	err := s.access(name, n, d, func(at driver.Ptr, bytes int64) error { return s.device.copyIn(at, src, bytes) })
 	if err == nil {
 		s.changed(nil)
 	}
@@ -121,7 +121,7 @@ func (s *store) write(name string, n int, d ir.DType, src unsafe.Pointer) error 
 }
 
 func (s *store) read(name string, n int, d ir.DType, dst unsafe.Pointer) error {
-	return s.access(name, n, d, func(at driver.Ptr, bytes int64) error { return driver.CopyOut(dst, at, bytes) })
+	return s.access(name, n, d, func(at driver.Ptr, bytes int64) error { return s.device.copyOut(dst, at, bytes) })
 }
 
 func (s *store) Write(name string, src []float32) error {
@@ -157,13 +157,6 @@ func (s *store) changed(update *driver.Event) {
 	if update != nil {
 		s.updates = update
 	}
-}
-
-// current is the version, and the update that has to be waited for.
-func (s *store) current() (version int64, update *driver.Event) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.version, s.updates
 }
 
 // forget drops an event that is about to be closed.

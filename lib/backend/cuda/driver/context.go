@@ -1,5 +1,8 @@
 package driver
 
+// #include <cuda.h>
+import "C"
+
 import (
 	"fmt"
 
@@ -25,9 +28,14 @@ func Retain(ordinal int) (*Context, error) {
 	return &Context{d, c}, nil
 }
 
-// Use makes the context current on this operating-system thread.
+// Use makes the context current on this operating-system thread. A capture that somebody else in the process is making (PyTorch's is process-wide)
+// does not concern the thread's calls.
 func (c *Context) Use() error {
-	return failed(cu.SetCurrentContext(c.handle), "making the context current")
+	if err := cu.SetCurrentContext(c.handle); err != nil {
+		return failed(err, "making the context current")
+	}
+	mode := C.CUstreamCaptureMode(C.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)
+	return check(C.cuThreadExchangeStreamCaptureMode(&mode), "the thread's capture mode")
 }
 
 // Drop leaves no context current on this thread.

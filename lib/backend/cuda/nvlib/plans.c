@@ -32,7 +32,8 @@ static unsigned bit(int note) { return 1u << note; }
 
 // Whether an engine computes otherwise than the convolution asks. What does not say how it computes is refused too.
 static int refused(const nvlib_handles *h, const nvlib_conv *c, cudnn_descriptor engine) {
-    unsigned numerical, behavior, never = bit(CUDNN_NOTE_REDUCED_PRECISION_REDUCTION);
+    unsigned numerical, behavior, never = bit(CUDNN_NOTE_REDUCED_PRECISION_REDUCTION) | bit(CUDNN_NOTE_FFT);
+    for (int note = CUDNN_NOTE_WINOGRAD; note <= CUDNN_NOTE_WINOGRAD_13X13; note++) never |= bit(note); // they round several times as much
     if (c->type == NVLIB_F32) never |= bit(CUDNN_NOTE_DOWN_CONVERT_INPUTS);
     if (c->type == NVLIB_F32 && !c->tf32) never |= bit(CUDNN_NOTE_TENSOR_CORE);
     if (c->deterministic) never |= bit(CUDNN_NOTE_NONDETERMINISTIC);

@@ -170,6 +170,17 @@ API cuStreamBeginCapture_v2(void *handle, int mode) {
     return OK;
 }
 
+// Another thread's capture is not looked at in any mode.
+API cuThreadExchangeStreamCaptureMode(int *mode) {
+    static thread_local int current = 0;
+    ENTER;
+    if (!mode || *mode < 0 || *mode > 2) return INVALID_VALUE;
+    const int before = current;
+    current = *mode;
+    *mode = before;
+    return OK;
+}
+
 API cuStreamEndCapture(void *handle, void **out) {
     ENTER;
     *out = nullptr;
