@@ -2,8 +2,8 @@
 //
 // libcuda.so.1 keeps "device" memory on the host and runs the kernels' own sources, compiled as C++. It does later what the real one may
 // do later (a stream's work happens when somebody waits for it), and notes what the real one punishes: calls without a context, accesses
-// outside allocations, memory freed twice, waiting in a capture (Problems), and handles that are still there (Live). It says nothing about
-// speed, about the PTX, or about races inside the real memory model. Environment variables change what it pretends to be:
+// outside allocations, memory freed twice, waiting in a capture (Problems), and handles that are still there (Live). Its events count pieces of
+// work. It says nothing about speed, about the PTX, or about races inside the real memory model. Environment variables change what it pretends to be:
 //
 //	DSL_EMULATED_VERSION     the driver's version, 12040 by default
 //	DSL_EMULATED_CAPABILITY  the compute capability, 90 by default

@@ -59,6 +59,7 @@ struct graph : object {
 struct stream : object {
     bool blocking; // ordered with the default stream
     std::deque<work> queue;
+    long done = 0; // pieces of work: the clock, so that what a program chooses by timing does not depend on the machine
     std::unique_ptr<graph> capture;
     bool invalidated = false; // the capture was misused
     std::thread::id capturer;
