@@ -59,6 +59,10 @@ class Part:
         sys.exit(bool(self.failures))
 
 
+def cpus():
+    return len(os.sched_getaffinity(0))
+
+
 def torch_device():
     """PyTorch, and where it computes: on the GPU, or on the CPU beside the emulated GPU. None without PyTorch; a CPU-only PyTorch beside a real
     GPU is of no use."""

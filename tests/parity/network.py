@@ -70,11 +70,14 @@ class Network:
             x = self.conv_norm(x, at + ".downsample.0", at + ".downsample.1", out, 1, stride)
         return self.relu(y + x, f"{at}.bn{len(kernels)}.bias")
 
+    def normalise(self, pixels):
+        like = self.t["conv1.weight"]
+        mean, std = (torch.tensor(v, dtype=like.dtype, device=like.device) for v in (MEAN, STD))
+        return (pixels.to(like.dtype) / 255 - mean) / std
+
     def features(self, pixels):
         """F [B, C, H', W'] of u8 pixels [B, H, W, 3]."""
-        dtype = self.t["conv1.weight"].dtype
-        x = (pixels.to(dtype) / 255 - torch.tensor(MEAN, dtype=dtype)) / torch.tensor(STD, dtype=dtype)
-        x = self.stem(x.permute(0, 3, 1, 2))
+        x = self.stem(self.normalise(pixels).permute(0, 3, 1, 2))
         for stage, blocks in enumerate(BLOCKS[self.arch.backbone]):
             for i in range(blocks):
                 x = self.block(x, f"layer{stage + 1}.{i}", 64 << stage, 2 if i == 0 and stage > 0 else 1)
