@@ -26,7 +26,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "parity"))
 
 from draw import draw, images  # noqa: E402
-from network import EPS, Arch, Network, is_running  # noqa: E402
+from network import Arch, Folded, Network, fold, is_running  # noqa: E402
 from parity import error, write_folder  # noqa: E402
 
 AGREE = {"train": 1e-4, "infer": 1e-3}  # inference may use Winograd convolutions
@@ -78,25 +78,6 @@ def torch_training(arch, tensors, pixels, seed):
                 return e.detach()
 
             yield f"eager, {name}{', foreach Adam' if foreach else ''}", step
-
-
-class Folded(Network):
-    """The network with BatchNorm folded into the convolutions."""
-
-    def conv_norm(self, x, conv, norm, k, r, stride):
-        return torch.nn.functional.conv2d(x, self.t[conv + ".weight"], self.t[norm + ".bias"], stride, r // 2)
-
-
-def fold(tensors):
-    out = dict(tensors)
-    for name in tensors:
-        if name.endswith(".running_var"):
-            norm = name.removesuffix(".running_var")
-            conv = norm.replace("downsample.1", "downsample.0").replace("bn", "conv")
-            s = tensors[norm + ".weight"] / (tensors[name] + EPS).sqrt()
-            out[conv + ".weight"] = tensors[conv + ".weight"] * s.view(-1, 1, 1, 1)
-            out[norm + ".bias"] = tensors[norm + ".bias"] - tensors[norm + ".running_mean"] * s
-    return out
 
 
 class Module(torch.nn.Module):

@@ -44,6 +44,7 @@ def parse():
                                 epilog="; ".join(f"{s.name}: {s.what}" for s in SPECS))  # fmt: skip
     p.add_argument("parts", nargs="*", metavar="PART", help="of " + ", ".join(s.name for s in SPECS) + "; default: all, in this order")
     p.add_argument("--minutes", type=float, default=28, help="end by then; parts without time left are not run (default: 28)")
+    p.add_argument("--cases", metavar="REGEX", help='of bench only those cases, such as "infer" or "resnet50.*batch 32"')
     p.add_argument("--small", action="store_true", help="tiny sizes: do the scripts work? Times and scores mean nothing")
     options = p.parse_args()
     wrong = set(options.parts) - {s.name for s in SPECS}
@@ -120,7 +121,8 @@ def run_part(spec, options, limit_s, log):
     found = options.out / f".{spec.name}.json"
     found.unlink(missing_ok=True)
     command = [sys.executable, "-u", HERE / spec.program, "--found", found, "--out", options.out, "--seconds", limit_s - LEAST_S / 2]
-    code = run(command + ["--small"] * options.small, limit_s, log)
+    more = ["--small"] * options.small + (["--cases", options.cases] if options.cases and spec.name == "bench" else [])
+    code = run(command + more, limit_s, log)
     status = f"FAILED: its {limit_s:.0f} s were up" if code is None else DONE.get(code, f"FAILED: it ended with {code}")
     content = json.loads(found.read_text()) if found.exists() else {}
     found.unlink(missing_ok=True)

@@ -13,13 +13,16 @@ SKIPPED = 3
 
 
 class Part:
-    def __init__(self, description):
+    def __init__(self, description, *more):
+        """more names options of this part alone, each with a value."""
         p = argparse.ArgumentParser(description=description)
         p.add_argument("--found", type=pathlib.Path, required=True, help="JSON file for the findings")
         p.add_argument("--out", type=pathlib.Path, required=True, help="folder of the results")
         p.add_argument("--seconds", type=float, required=True, help="be done by then")
         p.add_argument("--small", action="store_true", help="tiny sizes")
-        options = p.parse_args()
+        for option in more:
+            p.add_argument(f"--{option}")
+        self.options = options = p.parse_args()
         self.small, self.out = options.small, options.out
         self.data, self.failures = {"checks": []}, []
         self._found, self._summary = options.found, []

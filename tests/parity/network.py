@@ -96,6 +96,26 @@ class Network:
         return F.linear(v, self.t["embedding.weight"], self.t["embedding.bias"])
 
 
+class Folded(Network):
+    """The network with BatchNorm folded into the convolutions."""
+
+    def conv_norm(self, x, conv, norm, k, r, stride):
+        return F.conv2d(x, self.t[conv + ".weight"], self.t[norm + ".bias"], stride, r // 2)
+
+
+def fold(tensors):
+    """The tensors of Folded."""
+    out = dict(tensors)
+    for name in tensors:
+        if name.endswith(".running_var"):
+            norm = name.removesuffix(".running_var")
+            conv = norm.replace("downsample.1", "downsample.0").replace("bn", "conv")
+            s = tensors[norm + ".weight"] / (tensors[name] + EPS).sqrt()
+            out[conv + ".weight"] = tensors[conv + ".weight"] * s.view(-1, 1, 1, 1)
+            out[norm + ".bias"] = tensors[norm + ".bias"] - tensors[norm + ".running_mean"] * s
+    return out
+
+
 def is_running(name):
     return name.endswith((".running_mean", ".running_var"))
 

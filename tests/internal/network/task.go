@@ -15,6 +15,7 @@ import (
 type Task struct {
 	Program  backend.Program
 	once     func() error
+	settle   func() error // waits for what the last iteration began
 	close    func()
 	learning *Learning // of "learn"
 }
@@ -43,6 +44,9 @@ func (n *Network) newTrainTask(kind string, be backend.Backend, o backend.Option
 	task := &Task{Program: t.Program, close: t.Close, once: func() error {
 		args.Step++
 		return t.Step(args)
+	}, settle: func() error {
+		_, err := t.Read("embedding.bias") // which waits for the update
+		return err
 	}}
 	if kind == "learn" {
 		whole, err := learner.New(n.EmbeddingDim, 1)
@@ -81,11 +85,11 @@ func (n *Network) newInferTask(be backend.Backend, o backend.Options) (*Task, er
 		return nil, err
 	}
 	copy(pixels, n.Pixels)
-	return &Task{Program: program, close: r.Close, once: func() error { return program.Forward(context.Background(), &ir.Args{}) }}, nil
+	return &Task{Program: program, close: r.Close, once: func() error { return program.Forward(context.Background(), &ir.Args{}) },
+		settle: func() error { return nil }}, nil
 }
 
-// Run computes n iterations and returns the time that they took, and how much of it the loss took on the host. The last iteration's work may
-// still be under way on the device, as at the start that of the one before.
+// Run computes n iterations and returns the time that they took, and how much of it the loss took on the host.
 func (t *Task) Run(n int) (total, host time.Duration, err error) {
 	if t.learning != nil {
 		t.learning.Host = 0
@@ -95,6 +99,9 @@ func (t *Task) Run(n int) (total, host time.Duration, err error) {
 		if err := t.once(); err != nil {
 			return 0, 0, err
 		}
+	}
+	if err := t.settle(); err != nil {
+		return 0, 0, err
 	}
 	total = time.Since(start)
 	if t.learning != nil {
