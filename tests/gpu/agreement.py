@@ -1,9 +1,9 @@
 """The network on the GPU against the same on the CPU: same weights, images and dL/de; every result by ‖GPU − CPU‖/‖CPU‖.
 
-The weights are drawn so that no activation lies within float32's rounding of a kink (tests/parity/draw.py). bfloat16's rounding is larger than that, so
-units change sides and gradients move by a tenth, in PyTorch as here, and which of them is chance. So in bfloat16 the bar decides on what the forward pass
-computes; a gradient fails when its error is more than RATIO times PyTorch's on the same tensor and more than CHANCE times PyTorch's typical one, and all of
-them when the typical ratio is above RATIO. All tensors that miss the bar are listed with both errors.
+The weights are drawn so that no activation lies within float32's rounding of a kink (tests/parity/draw.py). bfloat16's rounding is larger than
+that, so units change sides and gradients move by a tenth, in PyTorch as here, and which of them is chance. So in bfloat16 the bar decides on what
+the forward pass computes; a gradient fails when its error is more than RATIO times PyTorch's on the same tensor and more than CHANCE times PyTorch's
+typical one, and all of them when the typical ratio is above RATIO. All tensors that miss the bar are listed with both errors.
 """
 
 import contextlib
@@ -95,8 +95,8 @@ def compare(part, arch, precision, got, theirs, cpu):
         print(f"     misses {bar:.0e}: {n:45} {rows[n][0]:.2e}, PyTorch {rows[n][1]:.2e}")
     worst = max(rows, key=lambda n: rows[n][0])
     part.data.setdefault("tensors", {})[title] = rows
-    part.tell(f"{title}: {len(rows) - len(missed)} of {len(rows)} tensors within {bar:.0e}; worst {rows[worst][0]:.1e} ({worst}; PyTorch {rows[worst][1]:.1e}); "
-              f"gradients' errors by PyTorch's, median {ratio:.2f}")  # fmt: skip
+    part.tell(f"{title}: {len(rows) - len(missed)} of {len(rows)} tensors within {bar:.0e}; worst {rows[worst][0]:.1e} "
+              f"({worst}; PyTorch {rows[worst][1]:.1e}); gradients' errors by PyTorch's, median {ratio:.2f}")  # fmt: skip
     part.check(title, not failed, ", ".join(f"{n} {rows[n][0]:.1e}" if n in rows else f"{n} ({ratio:.2f})" for n in failed))
 
 

@@ -40,8 +40,9 @@ class Bench:
         part.data["cases"] = {}
 
     def start(self, case, forms, file, **more):
-        description = Case(*case, forms=list(forms), where=self.where, small=self.part.small, found=file, **more)
-        return subprocess.Popen([sys.executable, machine.ROOT / "tests/gpu/case.py", json.dumps(dataclasses.asdict(description))], stdin=subprocess.DEVNULL)
+        case = Case(*case, forms=list(forms), where=self.where, small=self.part.small, found=file, **more)
+        program = machine.ROOT / "tests/gpu/case.py"
+        return subprocess.Popen([sys.executable, program, json.dumps(dataclasses.asdict(case))], stdin=subprocess.DEVNULL)
 
     def warm(self):
         """Lets PyTorch compile what it will need, on all cores; its caches on disk keep it."""
@@ -99,7 +100,8 @@ class Bench:
                 continue
             theirs = [f["error"] for f in found["forms"].values() if "error" in f]
             worst = max([WORST, *(2 * e for e in theirs)])
-            self.part.check(f"{name(case)}: the embedding", found["error"] <= worst, f"error {found['error']:.1e}, PyTorch's {min(theirs, default=0):.1e}")
+            self.part.check(f"{name(case)}: the embedding", found["error"] <= worst,
+                            f"error {found['error']:.1e}, PyTorch's {min(theirs, default=0):.1e}")  # fmt: skip
 
 
 def arch(case):
@@ -109,15 +111,15 @@ def arch(case):
     return Arch(backbone, mode, size, batch)
 
 
-HEAD = ("case", "eager ms", "compile ms", "graphs ms", "autotune ms", "libdsl ms", "ratio to the best", "ratio to eager", "GPU busy ms, theirs", "ours",
-        "of peak", "of roofline", "loss on host", "error", "set-up s")  # fmt: skip
+HEAD = ("case", "eager ms", "compile ms", "graphs ms", "autotune ms", "libdsl ms", "ratio to the best", "ratio to eager",
+        "GPU busy ms, theirs", "ours", "of peak", "of roofline", "loss on host", "error", "set-up s")  # fmt: skip
 NOTES = """\
 Medians of rounds in which both sides take turns; ratios are PyTorch's time by libdsl's, with the least and greatest round: above 1, libdsl is faster.
 eager: the faster of autocast and bfloat16 weights with folded BatchNorm (inference), autocast with fused Adam (training); compile: torch.compile;
-graphs: its mode reduce-overhead, with CUDA graphs; autotune: its mode max-autotune. GPU busy: the time in which kernels ran, of PyTorch's best form and of
-libdsl, by PyTorch's profiler. of peak: FLOPs by formula / (libdsl's time × 989 TFLOP/s); of roofline: the least time that the layers need one by one at
-989 TFLOP/s and 4.8 TB/s / libdsl's time. loss on host: share of libdsl's step. error: of libdsl's embedding against float32. set-up: compiling libdsl's
-program, with the choice of kernels."""
+graphs: its mode reduce-overhead, with CUDA graphs; autotune: its mode max-autotune. GPU busy: the time in which kernels ran, of PyTorch's best form
+and of libdsl, by PyTorch's profiler. of peak: FLOPs by formula / (libdsl's time × 989 TFLOP/s); of roofline: the least time that the layers need one
+by one at 989 TFLOP/s and 4.8 TB/s / libdsl's time. loss on host: share of libdsl's step. error: of libdsl's embedding against float32. set-up:
+compiling libdsl's program, with the choice of kernels."""
 
 
 def milliseconds(found):
@@ -143,8 +145,9 @@ def cells(case, found):
     work = counting.Work.of(arch(case), case[0] == "train")
     share = lambda seconds: None if ours is None else seconds / (ours / 1e3)  # noqa: E731
     host = found["host_s"] / found["step_with_loss_s"] if "host_s" in found else None
-    return (name(case), *(known(theirs.get(form), ".3f") for form in (QUICK, *COMPILED, SLOW)), known(ours, ".3f"), ratio(found, best), ratio(found, QUICK),
-            *(known(b, ".3f") for b in busy), known(share(work.flops / counting.PEAK_FLOPS), ".1%"), known(share(work.least_s), ".1%"), known(host, ".1%"),
+    return (name(case), *(known(theirs.get(form), ".3f") for form in (QUICK, *COMPILED, SLOW)), known(ours, ".3f"),
+            ratio(found, best), ratio(found, QUICK), *(known(b, ".3f") for b in busy),
+            known(share(work.flops / counting.PEAK_FLOPS), ".1%"), known(share(work.least_s), ".1%"), known(host, ".1%"),
             known(found.get("error"), ".0e"), known(found.get("open_s"), ".1f"))  # fmt: skip
 
 

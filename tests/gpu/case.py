@@ -1,5 +1,5 @@
-"""One case of the benchmark, in a process of its own: libdsl's side (timed/) and PyTorch's forms take turns. Started by bench.py, with a JSON description
-as its argument; writes what it found to a file after each form.
+"""One case of the benchmark, in a process of its own: libdsl's side (timed/) and PyTorch's forms take turns. Started by bench.py, with a description
+in JSON as its argument; writes what it found to a file after each form.
 """
 
 import ctypes
@@ -142,7 +142,8 @@ class Bench:
 
         self.ours.run(1)
         self.want = self.reference()
-        self.found.update(open_s=self.ours.open_s, error=apart(self.ours.embedding((self.case.batch, self.arch.embedding_dim))[: len(self.want)], self.want))
+        got = self.ours.embedding((self.case.batch, self.arch.embedding_dim))[: len(self.want)]
+        self.found.update(open_s=self.ours.open_s, error=apart(got, self.want))
         self.save()
 
     def against(self, form):

@@ -21,8 +21,8 @@ class Suite:
     tests: str = "."
 
 
-SUITES = [Suite("driver", "lib/backend/cuda/driver", 30), Suite("kernels", "lib/backend/cuda/kernels", 90), Suite("nvlib", "lib/backend/cuda/nvlib", 60),
-          Suite("cuda", "lib/backend/cuda", 240), Suite("train", "lib/train", 60, "CUDA")]  # fmt: skip
+SUITES = [Suite("driver", "lib/backend/cuda/driver", 30), Suite("kernels", "lib/backend/cuda/kernels", 90),
+          Suite("nvlib", "lib/backend/cuda/nvlib", 60), Suite("cuda", "lib/backend/cuda", 240), Suite("train", "lib/train", 60, "CUDA")]  # fmt: skip
 
 
 def command(suite):

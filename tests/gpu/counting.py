@@ -1,8 +1,8 @@
 """How much a network computes and moves at least, by formula, and how long an H200 takes for that at its peak.
 
-FLOPs are those of convolutions and matrix products, two for each multiplication with its addition; a training step has three products for each layer
-(forward, gradient of the input, gradient of the weights), the first layer two. Bytes are in bfloat16: each layer reads its input and weights and writes
-its output once in each product, all between layers is fused; the update reads and writes float32 parameters, gradients and Adam's moments once.
+FLOPs are those of convolutions and matrix products, two for each multiplication with its addition; a training step has three products for each
+layer (forward, gradient of the input, gradient of the weights), the first layer two. Bytes are in bfloat16: each product reads its two operands and
+writes its result once, and all between layers is fused; the update reads and writes float32 parameters, gradients and Adam's moments once.
 """
 
 import dataclasses

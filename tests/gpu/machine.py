@@ -73,7 +73,9 @@ def find_gpu(limit_s):
     """What libdsl says about the first GPU and what PyTorch is here; {"error": why not}."""
     try:
         done = subprocess.run([sys.executable, "-c", LOOK], capture_output=True, text=True, timeout=limit_s, stdin=subprocess.DEVNULL)
-        found = json.loads(done.stdout.strip().split("\n")[-1]) if done.returncode == 0 else {"error": done.stderr.strip() or f"status {done.returncode}"}
+        found = {"error": done.stderr.strip() or f"looking at it ended with {done.returncode}"}
+        if done.returncode == 0:
+            found = json.loads(done.stdout.strip().split("\n")[-1])
     except subprocess.TimeoutExpired:
         found = {"error": f"looking at it took more than {limit_s} s"}
     return {**found, "emulated": is_emulated(), "cpus": len(os.sched_getaffinity(0)), "python": platform.python_version(), "torch": torch_version()}
@@ -95,5 +97,6 @@ def torch_version():
 
 def describe(found):
     what = "EMULATED " if found["emulated"] else ""
-    return (f"{what}{found['name']}, compute capability {found['compute_capability']}, {found['total_memory_bytes'] / 2**30:.0f} GiB, CUDA {found['driver']}, "
-            f"cuDNN {found['cudnn']}, cuBLAS {found['cublas']}; {found['cpus']} CPUs, Python {found['python']}, PyTorch {found['torch']}")
+    libraries = f"CUDA {found['driver']}, cuDNN {found['cudnn']}, cuBLAS {found['cublas']}"
+    return (f"{what}{found['name']}, compute capability {found['compute_capability']}, {found['total_memory_bytes'] / 2**30:.0f} GiB, {libraries}; "
+            f"{found['cpus']} CPUs, Python {found['python']}, PyTorch {found['torch']}")

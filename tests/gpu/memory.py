@@ -151,7 +151,8 @@ def large_image(part, model):
     with dsl.Model.load(model, device="cuda") as m:
         want = m.heatmap([picture[:, :32]])
         with little_memory(part.small):
-            refused(part, f"the heatmap of a picture of {picture.shape[1]} × {picture.shape[0]} pixels in little memory", lambda: m.heatmap([picture]))
+            what = f"the heatmap of a picture of {picture.shape[1]} × {picture.shape[0]} pixels in little memory"
+            refused(part, what, lambda: m.heatmap([picture]))
             part.check("the session goes on", np.array_equal(m.heatmap([picture[:, :32]]), want), "the same heatmap")
 
 

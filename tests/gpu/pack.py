@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Packs the images of a manifest, as they are, into one .npz for run.sh: pack.py MANIFEST.csv OUT.npz. Nobody outside may get it: data sets have licences.
+"""Packs the images of a manifest, as they are, into one .npz for run.sh: pack.py MANIFEST.csv OUT.npz.
 
-The files' bytes are one array, so that compression sees the headers that they share.
+The files' bytes are one array, so that compression sees the headers that they share. Data sets have licences: what is packed is not for others.
 """
 
 import pathlib

@@ -1,7 +1,7 @@
-"""PyTorch's forms of the benchmark's tasks: channels last, bfloat16 by autocast or, for inference, in the weights, BatchNorm folded where it is frozen.
+"""PyTorch's forms of the benchmark's tasks: channels last, in bfloat16 by autocast or, for inference, with BatchNorm folded into bfloat16 weights.
 
-A task goes from a batch of bytes in pinned host memory to the embedding in host memory; a training step also takes dL/de from pinned memory, as the loss
-is computed on the host, and ends with Adam. On the CPU, beside the emulated GPU, everything is the same but for the pinned memory.
+A task goes from a batch of bytes in pinned host memory to the embedding in host memory; a training step also takes dL/de from pinned memory, as the
+loss is computed on the host, and ends with Adam. On the CPU, beside the emulated GPU, everything is the same but for the pinned memory.
 """
 
 import sys
@@ -16,6 +16,7 @@ from network import MEAN, STD, Folded, Network, fold, is_running  # noqa: E402
 
 MODES = {"eager": None, "compile": "default", "graphs": "reduce-overhead", "max-autotune": "max-autotune"}
 RATE, DECAY = 1e-6, 1e-4  # those of package network
+torch.backends.cudnn.benchmark = True  # it tries cuDNN's kernels, as libdsl does
 
 
 def on_device(base):

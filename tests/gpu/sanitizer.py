@@ -12,6 +12,7 @@ from part import Part
 
 SHOWN = 60  # lines of what it found
 FOUND = 99  # its exit status when it found something
+OPTIONS = {"memcheck": ["--report-api-errors", "no"]}  # cuDNN asks the driver for what may not be there
 
 
 @dataclasses.dataclass
@@ -36,9 +37,9 @@ def find():
 
 
 def run(part, tool, job):
-    command = [tool, "--tool", job.tool, "--error-exitcode", str(FOUND), "--require-cuda-init", "no", *(["--report-api-errors", "no"] if job.tool == "memcheck" else [])]
+    command = [tool, "--tool", job.tool, "--error-exitcode", str(FOUND), *OPTIONS.get(job.tool, []), *conformance.command(job.suite)]
     try:
-        done = subprocess.run(command + conformance.command(job.suite), cwd=machine.ROOT / job.suite.folder, env=conformance.environment(), timeout=job.limit_s,
+        done = subprocess.run(command, cwd=machine.ROOT / job.suite.folder, env=conformance.environment(), timeout=job.limit_s,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")  # fmt: skip
     except subprocess.TimeoutExpired:
         part.tell(f"{job}: not done after {job.limit_s} s, so nothing is known")

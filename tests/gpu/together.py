@@ -20,8 +20,8 @@ class Torch:
     def __init__(self, torch, where):
         torch.manual_seed(0)
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-        self.net = torch.nn.Sequential(torch.nn.Conv2d(3, 32, 3), torch.nn.BatchNorm2d(32), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(),
-                                       torch.nn.Linear(32, 10))
+        nn = torch.nn
+        self.net = nn.Sequential(nn.Conv2d(3, 32, 3), nn.BatchNorm2d(32), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10))
         self.x = torch.randn(8, 3, 32, 32)
         self.want = self.compute("cpu")
         self.where = where
@@ -129,9 +129,9 @@ def main():
         samples.train(model, "cpu", part.small).close()
         for order in ORDERS:
             print(f"{order}, PyTorch on {where}", flush=True)
-            code = f"import together; together.child({order!r}, {model!r}, {part.small})"
+            command = [sys.executable, "-c", f"import together; together.child({order!r}, {model!r}, {part.small})"]
             try:
-                status = subprocess.run([sys.executable, "-c", code], cwd=pathlib.Path(__file__).parent, stdin=subprocess.DEVNULL, timeout=LIMIT_S).returncode
+                status = subprocess.run(command, cwd=pathlib.Path(__file__).parent, stdin=subprocess.DEVNULL, timeout=LIMIT_S).returncode
             except subprocess.TimeoutExpired:
                 status = f"{LIMIT_S} s without an end"
             part.check(f"{order}, in one process (PyTorch on {where})", status == 0, "" if status == 0 else f"status {status}, see log.txt")

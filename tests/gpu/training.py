@@ -1,4 +1,4 @@
-"""Trains on the images of build.sh as examples/quickstart.py does, dynamic learners and a single one, and scores the last models on the test split."""
+"""Trains on the images of build.sh as examples/quickstart.py does, dynamic learners and a single one, and scores the last models on test images."""
 
 import pathlib
 import re
@@ -107,7 +107,8 @@ def main():
                 continue
             runs.append(run(data, learners, seed, part.small))
             part.data["runs"] = runs
-            part.check(f"seed {seed}, learners {learners}: it learnt", part.small or runs[-1]["scores"][0] > LEARNT_NMI, f"NMI {runs[-1]['scores'][0]:.3f}")
+            nmi = runs[-1]["scores"][0]
+            part.check(f"seed {seed}, learners {learners}: it learnt", part.small or nmi > LEARNT_NMI, f"NMI {nmi:.3f}")
     part.tell(table(runs))
     part.end()
 

@@ -1,5 +1,5 @@
-// Command doubles builds the test doubles of NVIDIA's libraries and prints, a line each, the environment variables that lead libdsl to them. With them
-// run.sh runs without a GPU, see README.md.
+// Command doubles builds the test doubles of NVIDIA's libraries and prints, a line each, the environment variables that lead libdsl to them.
+// With them run.sh runs without a GPU, see README.md.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Command timed is the tasks of package network as a C library, built with -buildmode=c-shared: bench.py runs them in PyTorch's process, where both share
-// a context and its profiler sees both. One task is open at a time.
+// Command timed is the tasks of package network as a C library, built with -buildmode=c-shared: case.py runs them in PyTorch's process, where both
+// share a context and its profiler sees both. One task is open at a time.
 package main
 
 // #include <stdint.h>
