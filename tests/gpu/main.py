@@ -36,6 +36,7 @@ SPECS = [
     Spec("training", "training.py", "HAM10000, dynamic learners and a single one, three seeds each", 540),
     Spec("bench", "bench.py", "PyTorch beside libdsl", 540),
 ]
+FILES = ("summary.txt", "results.json", "log.txt", "bench.txt", "bench.md")
 DONE = {0: "ok", 1: "FAILED", 3: "skipped"}
 
 
@@ -99,9 +100,13 @@ class Results:
     def __init__(self, options, about, specs):
         self.options, self.specs = options, specs
         self.all = {"machine": about, "small": options.small, "parts": {}}
+        self.write()
 
     def add(self, spec, status, seconds, found):
         self.all["parts"][spec.name] = {"status": status, "seconds": round(seconds, 1), **found}
+        self.write()
+
+    def write(self):
         (self.options.out / "results.json").write_text(json.dumps(self.all, indent=1) + "\n")
         (self.options.out / "summary.txt").write_text(self.summary() + "\n")
 
@@ -145,6 +150,8 @@ def main():
     options = parse()
     end = time.monotonic() + 60 * options.minutes
     options.out.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        (options.out / name).unlink(missing_ok=True)
     log = Log(options.out)
     specs = [s for s in SPECS if not options.parts or s.name in options.parts]
     results = Results(options, look(log), specs)
@@ -163,4 +170,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
