@@ -1,6 +1,8 @@
 package cuda
 
 import (
+	"slices"
+
 	"libdsl/lib/backend/cuda/driver"
 	"libdsl/lib/errs"
 	"libdsl/lib/ir"
@@ -105,7 +107,7 @@ func (p *program) keptTypes() {
 func (p *program) stage(id ir.TensorID) error {
 	e := edge{id: id, phase: ir.Forward, bytes: plan.Dense(&p.plan.Tensors[id])}
 	for i := range p.plan.Steps {
-		if s := &p.plan.Steps[i]; contains(s.In, id) {
+		if s := &p.plan.Steps[i]; slices.Contains(s.In, id) {
 			e.phase = min(max(s.Phase, ir.Forward), ir.Backward)
 			break
 		}
@@ -120,15 +122,6 @@ func (p *program) stage(id ir.TensorID) error {
 	p.staging = append(p.staging, e)
 	p.at[id] = e.at
 	return nil
-}
-
-func contains(ids []ir.TensorID, id ir.TensorID) bool {
-	for _, x := range ids {
-		if x == id {
-			return true
-		}
-	}
-	return false
 }
 
 // storedChannels finds the images that are stored with more channels than they have: those that only convolutions read, whose weights nobody else reads.
@@ -159,7 +152,7 @@ func (p *program) onlyConvolved(image ir.TensorID) (weights []ir.TensorID, ok bo
 	}
 	for i := range p.plan.Steps {
 		s := &p.plan.Steps[i]
-		if !contains(s.In, image) {
+		if !slices.Contains(s.In, image) {
 			continue
 		}
 		if s.Kind == ir.Conv && s.In[0] == image {

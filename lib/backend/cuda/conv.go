@@ -16,7 +16,6 @@ import (
 
 // convolution is a Conv, ConvGradData or ConvGradWeights step as its kernels need it.
 type convolution struct {
-	step                    int
 	phase                   ir.Phase
 	shape                   nvlib.Conv // without fused parts
 	x, w, y, bias, residual uint64     // addresses, 0 for none
@@ -48,7 +47,7 @@ func (p *program) conv(i int, s *ir.Step) error {
 	if err := p.packWeights(s); err != nil {
 		return err
 	}
-	c := p.convolution(i, s)
+	c := p.convolution(s)
 	if s.Kind == ir.ConvGradWeights {
 		if s.Out[1] != ir.None {
 			if err := p.channelSum(c.phase, c.y, int(p.ex.elementBytes()), p.ptr(s.Out[1]), c.rows, c.shape.K); err != nil {
@@ -84,9 +83,9 @@ func (p *program) finish(c *convolution, s *ir.Step) error {
 	return nil
 }
 
-func (p *program) convolution(i int, s *ir.Step) *convolution {
+func (p *program) convolution(s *ir.Step) *convolution {
 	a := &s.Attrs
-	c := &convolution{step: i, phase: s.Phase, relu: a.ReLU}
+	c := &convolution{phase: s.Phase, relu: a.ReLU}
 	var x, y ir.Shape
 	stored := 0
 	switch s.Kind {

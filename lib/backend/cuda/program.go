@@ -81,8 +81,9 @@ const (
 )
 
 func newProgram(e *executor, p *plan.Plan, s *store) *program {
-	prog := &program{ex: e, plan: p, store: s, memory: memory{stream: e.stream}, open: true, at: make([]driver.Ptr, len(p.Tensors)), channels: make([]int, len(p.Tensors)), typedTensor: make([]bool, len(p.Tensors)),
-		kernels: make([]string, len(p.Steps)), copies: map[packedKey]driver.Ptr{}}
+	n := len(p.Tensors)
+	prog := &program{ex: e, plan: p, store: s, memory: memory{stream: e.stream}, open: true, at: make([]driver.Ptr, n), channels: make([]int, n),
+		typedTensor: make([]bool, n), kernels: make([]string, len(p.Steps)), copies: map[packedKey]driver.Ptr{}}
 	prog.forward, prog.backward = osthread.NewJob(prog.runForward), osthread.NewJob(prog.runBackward)
 	return prog
 }
@@ -162,7 +163,8 @@ func (p *program) setArgs(a *ir.Args) {
 		a = &ir.Args{}
 	}
 	correction := func(beta float64) float64 { return 1 / (1 - math.Pow(beta, float64(a.Step))) }
-	for i, v := range [...]float64{a.LR, a.WeightDecay, a.Beta1, a.Beta2, a.AdamEps, correction(a.Beta1), correction(a.Beta2), float64(a.BNMomentum)} {
+	for i, v := range [...]float64{argLR: a.LR, argWeightDecay: a.WeightDecay, argBeta1: a.Beta1, argBeta2: a.Beta2, argEps: a.AdamEps,
+		argCorrection1: correction(a.Beta1), argCorrection2: correction(a.Beta2), argMomentum: float64(a.BNMomentum)} {
 		p.args[i] = math.Float64bits(v)
 	}
 	p.args[argDropoutKey] = a.DropoutKey

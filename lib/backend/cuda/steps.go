@@ -33,9 +33,6 @@ func (p *program) step(i int) error {
 	return p.elements(s)
 }
 
-// f32Kept reports whether a tensor is kept in float32 whatever the precision.
-func (p *program) f32Kept(id ir.TensorID) bool { return !p.typedTensor[id] }
-
 // checkTypes refuses a step whose operands are not kept in the type that its kernels read: none that graph makes, but a program made by hand may.
 func (p *program) checkTypes(s *ir.Step) error {
 	if p.ex.elementBytes() == 4 {
@@ -88,14 +85,14 @@ func (p *program) elements(s *ir.Step) error {
 	case ir.SigmoidGrad:
 		return p.typed(s.Phase, "sigmoid_grad", p.items(n), in(0), in(1), out, uint64(n))
 	case ir.Add:
-		if p.f32Kept(s.In[0]) {
+		if !p.typedTensor[s.In[0]] {
 			return p.plain(s.Phase, "add_f32", p.items(n), in(0), in(1), out, uint64(n))
 		}
 		return p.typed(s.Phase, "add", p.items(n), in(0), in(1), out, uint64(n))
 	case ir.Dropout:
 		return p.plain(s.Phase, "dropout", p.items(n), in(0), out, real(s.Attrs.Rate), uint64(p.argsAt), uint64(n))
 	}
-	return errs.New(errs.Unsupported, "cuda: not implemented")
+	return errs.New(errs.Unsupported, "cuda: the backend has no kernel for this kind")
 }
 
 // normalizeBlocks is the most blocks that pay: each makes a table first.
