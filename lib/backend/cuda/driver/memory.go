@@ -47,7 +47,8 @@ func HostAlloc(bytes int64) (unsafe.Pointer, error) {
 // HostFree frees it.
 func HostFree(p unsafe.Pointer) error { return check(C.cuMemFreeHost(p), "freeing pinned memory") }
 
-// CopyIn copies to the GPU and returns when it is done. It does not wait for streams.
+// CopyIn copies to the GPU and returns when src may be used again. It does not wait for streams, and streams do not wait for the data to arrive:
+// what another stream reads goes through its own CopyIn.
 func CopyIn(dst Ptr, src unsafe.Pointer, bytes int64) error {
 	return failed(cu.MemcpyHtoD(cu.DevicePtr(dst), src, bytes), "copying to the GPU")
 }
