@@ -73,8 +73,8 @@ func (m *Model) Save(path string) error {
 	return modelfile.Write(path, f)
 }
 
-// EmbeddingDim is D, the width of an embedding.
-func (m *Model) EmbeddingDim() int { return m.net.Arch.EmbeddingDim }
+// EmbeddingDim is D, the width of an embedding; for a classification network that is C, of the unit penultimate vector.
+func (m *Model) EmbeddingDim() int { return m.net.EmbeddingDim() }
 
 // NumLearners is K.
 func (m *Model) NumLearners() int { return m.net.Learners.NumLearners() }
@@ -88,6 +88,7 @@ type info struct {
 	Backbone       string        `json:"backbone"`
 	Stem           string        `json:"stem"`
 	Attention      string        `json:"attention"`
+	Head           string        `json:"head"` // embedding, classification
 	EmbeddingDim   int           `json:"embedding_dim"`
 	InputSize      int           `json:"input_size"`
 	NumParameters  int           `json:"num_parameters"`
@@ -115,7 +116,7 @@ type infoCard struct {
 func (m *Model) Info() ([]byte, error) {
 	a := m.net.Arch
 	d := info{LibraryVersion: m.card.LibraryVersion, Backbone: a.Backbone, Stem: a.Stem, Attention: a.Attention,
-		EmbeddingDim: a.EmbeddingDim, InputSize: m.net.InputSize, Classes: append([]string{}, m.net.ClassNames...), NumLearners: m.NumLearners()}
+		Head: m.net.Head, EmbeddingDim: m.EmbeddingDim(), InputSize: m.net.InputSize, Classes: append([]string{}, m.net.ClassNames...), NumLearners: m.NumLearners()}
 	for name, values := range m.net.Weights {
 		if !strings.Contains(name, ".running_") { // statistics, not parameters
 			d.NumParameters += len(values)

@@ -36,7 +36,8 @@ const Whole = -1
 //
 //	c_k(p) = ⟨(W·A(p)F_x(p))[N_k], e_y[N_k]⟩/(H'W'·‖e_x[N_k]‖·‖e_y[N_k]‖),   bias_k = ⟨b[N_k], e_y[N_k]⟩/(‖e_x[N_k]‖·‖e_y[N_k]‖)
 //
-// and Σ_p c_k(p) + bias_k = cos(e_x[N_k], e_y[N_k]) exactly. The whole embedding's map is the mean over the learners, as its cosine is.
+// and Σ_p c_k(p) + bias_k = cos(e_x[N_k], e_y[N_k]) exactly. The whole embedding's map is the mean over the learners, as its cosine is. A classification
+// network embeds with v itself: W is the identity, b is 0.
 //
 // k is a learner or Whole. Errors: Invalid for k or an image; Cancelled; Device. Source: the linearity of W·GAP(F ⊙ A) + b.
 func (s *Session) ExplainPair(ctx context.Context, a, b Picture, k int) (*Explanation, error) {
@@ -50,7 +51,11 @@ func (s *Session) ExplainPair(ctx context.Context, a, b Picture, k int) (*Explan
 			return nil, err
 		}
 		err := s.runner.Run(ctx, Explain, 1, p.Height, p.Width, copyPixels(p.Pixels), func(r *Result) error {
-			side[i] = &sideOf{slices.Clone(r.Embedding), slices.Clone(r.Attention), slices.Clone(r.Features)}
+			e := r.Embedding
+			if m.Head == ClassificationHead {
+				e = r.Penultimate
+			}
+			side[i] = &sideOf{slices.Clone(e), slices.Clone(r.Attention), slices.Clone(r.Features)}
 			return nil
 		})
 		if err != nil {
@@ -69,16 +74,14 @@ type sideOf struct{ e, gate, features []float32 }
 // contributions is the map of x against y, its bias term and the similarity.
 func (m *Model) contributions(x, y *sideOf, k int) (grid []float32, bias, similarity float64) {
 	g := m.direction(x.e, y.e, k)
-	weight, b := m.Weights[EmbeddingWeight], m.Weights[EmbeddingBias]
-	c := len(weight) / len(b)
-	q := make([]float64, c) // Wᵀg
 	for d, gd := range g {
-		bias += float64(b[d]) * gd
 		similarity += float64(x.e[d]) * gd
-		for i := range c {
-			q[i] += float64(weight[d*c+i]) * gd
-		}
 	}
+	q := g
+	if m.Head == EmbeddingHead {
+		q, bias = m.throughEmbedding(g)
+	}
+	c := len(q)
 	cells := len(x.features) / c
 	grid = make([]float32, cells)
 	for p := range grid {
@@ -94,6 +97,20 @@ func (m *Model) contributions(x, y *sideOf, k int) (grid []float32, bias, simila
 	return grid, bias, similarity
 }
 
+// throughEmbedding is Wᵀg and ⟨b, g⟩.
+func (m *Model) throughEmbedding(g []float64) (q []float64, bias float64) {
+	weight, b := m.Weights[EmbeddingWeight], m.Weights[EmbeddingBias]
+	c := len(weight) / len(b)
+	q = make([]float64, c)
+	for d, gd := range g {
+		bias += float64(b[d]) * gd
+		for i := range c {
+			q[i] += float64(weight[d*c+i]) * gd
+		}
+	}
+	return q, bias
+}
+
 // direction is g with ⟨e_x, g⟩ = the similarity: e_y[N_k]/(‖e_x[N_k]‖·‖e_y[N_k]‖), over K for the whole embedding.
 func (m *Model) direction(x, y []float32, k int) []float64 {
 	g := make([]float64, len(x))
@@ -105,13 +122,25 @@ func (m *Model) direction(x, y []float32, k int) []float64 {
 		}
 	}
 	for _, j := range each {
-		own := m.Learners.Subspace(j)
+		own := m.subspace(j)
 		scale := 1 / (length(x, own) * length(y, own) * float64(len(each)))
 		for _, d := range own {
 			g[d] = float64(y[d]) * scale
 		}
 	}
 	return g
+}
+
+// subspace is a learner's part of the embedding that users get.
+func (m *Model) subspace(k int) []int {
+	if m.Head == EmbeddingHead {
+		return m.Learners.Subspace(k)
+	}
+	all := make([]int, m.EmbeddingDim())
+	for i := range all {
+		all[i] = i
+	}
+	return all
 }
 
 func length(e []float32, own []int) float64 {

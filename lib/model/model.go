@@ -2,19 +2,28 @@ package model
 
 import (
 	"context"
+	"math"
 	"sync"
 
+	"libdsl/lib/backbone"
 	"libdsl/lib/backend"
 	"libdsl/lib/errs"
 	"libdsl/lib/learner"
 )
 
+// Heads: what the last layer's outputs are.
+const (
+	EmbeddingHead      = "embedding"      // the embedding e, D numbers
+	ClassificationHead = "classification" // class scores; users embed with the unit penultimate vector v/‖v‖, C numbers
+)
+
 // Model is a trained network, immutable: its sessions share the weights.
 type Model struct {
 	Arch       Arch
+	Head       string
 	InputSize  int // pixels of a side that it was trained with
 	ClassNames []string
-	Learners   *learner.Set
+	Learners   *learner.Set // of the head's outputs; one learner for class scores
 	Weights    Weights
 
 	mu     sync.Mutex
@@ -32,7 +41,25 @@ func (m *Model) Check() error {
 	if m.Learners == nil || m.Learners.Dim() != m.Arch.EmbeddingDim {
 		return errs.New(errs.Corrupt, "model: the learners do not partition the %d embedding neurons", m.Arch.EmbeddingDim)
 	}
+	switch m.Head {
+	case EmbeddingHead:
+	case ClassificationHead:
+		if m.Learners.NumLearners() != 1 || len(m.ClassNames) != m.Arch.EmbeddingDim {
+			return errs.New(errs.Corrupt, "model: classification head: got %d learners and %d class names for %d outputs, want one learner and a name for each output",
+				m.Learners.NumLearners(), len(m.ClassNames), m.Arch.EmbeddingDim)
+		}
+	default:
+		return errs.New(errs.Corrupt, "model: head: got %q, want %q or %q", m.Head, EmbeddingHead, ClassificationHead)
+	}
 	return m.Weights.Check(m.Arch)
+}
+
+// EmbeddingDim is the width of the embedding that users get: D, or C for a classification network.
+func (m *Model) EmbeddingDim() int {
+	if m.Head == ClassificationHead {
+		return backbone.Channels(m.Arch.Backbone)
+	}
+	return m.Arch.EmbeddingDim
 }
 
 // store returns the model's weights in a backend's memory, written there once.
@@ -97,16 +124,22 @@ func (m *Model) NewSession(be backend.Backend, o backend.Options, invariant bool
 // Close ends the executor.
 func (s *Session) Close() error { return s.runner.Close() }
 
-// Embed writes the embeddings of n images of InputSize×InputSize pixels to out [n,D]: unit rows, each learner's part of length 1/√K. fill
+// Embed writes the embeddings of n images of InputSize×InputSize pixels to out [n,EmbeddingDim]: unit rows, each learner's part of length 1/√K. fill
 // writes the pixels of images first..first+count-1, [count,H,W,3]. Errors: Invalid for out, those of fill, Cancelled, Device.
 func (s *Session) Embed(ctx context.Context, n int, fill func(first, count int, pixels []byte) error, out []float32) error {
-	d := s.Model.Arch.EmbeddingDim
+	d := s.Model.EmbeddingDim()
 	if len(out) != n*d {
 		return errs.New(errs.Invalid, "model: embed: got room for %d numbers, want [%d, %d]", len(out), n, d)
 	}
 	size := s.Model.InputSize
 	return s.runner.Run(ctx, Embed, n, size, size, fill, func(r *Result) error {
-		return s.Model.Learners.Embed(r.Embedding, out[r.First*d:(r.First+r.Count)*d])
+		part := out[r.First*d : (r.First+r.Count)*d]
+		if s.Model.Head == ClassificationHead {
+			copy(part, r.Penultimate)
+			UnitRows(part, d)
+			return nil
+		}
+		return s.Model.Learners.Embed(r.Embedding, part)
 	})
 }
 
@@ -127,6 +160,22 @@ func (s *Session) Attention(ctx context.Context, p Picture, grid []float32) erro
 		copy(grid, r.Attention)
 		return nil
 	})
+}
+
+// UnitRows scales rows to length 1; zero rows stay.
+func UnitRows(x []float32, dim int) {
+	for at := 0; at < len(x); at += dim {
+		sum := 0.0
+		for _, v := range x[at : at+dim] {
+			sum += float64(v) * float64(v)
+		}
+		if sum == 0 {
+			continue
+		}
+		for i := range dim {
+			x[at+i] = float32(float64(x[at+i]) / math.Sqrt(sum))
+		}
+	}
 }
 
 func copyPixels(src []byte) func(int, int, []byte) error {

@@ -25,7 +25,7 @@ func testModel(t *testing.T, a Arch) *Model {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &Model{Arch: a, InputSize: 32, Learners: set, Weights: w}
+	m := &Model{Arch: a, Head: EmbeddingHead, InputSize: 32, Learners: set, Weights: w}
 	if err := m.Check(); err != nil {
 		t.Fatal(err)
 	}
@@ -122,6 +122,85 @@ func TestExplanationsSumToTheCosineOfTheEmbeddings(t *testing.T) {
 			if max(math.Abs(sumA-want), math.Abs(sumB-want), math.Abs(ex.Similarity-want)) > 1e-5 || len(ex.MapA) != 4 {
 				t.Errorf("attention %s, learner %d: sums %v and %v, similarity %v, want %v", attention, k, sumA, sumB, ex.Similarity, want)
 			}
+		}
+	}
+}
+
+// classifier is a classification network of the same weights, with two classes.
+func classifier(t *testing.T) *Model {
+	t.Helper()
+	a := small
+	a.EmbeddingDim = 2
+	m := testModel(t, a)
+	var err error
+	if m.Learners, err = learner.New(2, 1); err != nil {
+		t.Fatal(err)
+	}
+	m.Head, m.ClassNames = ClassificationHead, []string{"a", "b"}
+	if err := m.Check(); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func TestAClassificationNetworkEmbedsWithItsUnitPenultimateVector(t *testing.T) {
+	m := classifier(t)
+	s := session(t, m)
+	x, y := noise("x", 32*32*3), noise("y", 32*32*3)
+	fill := func(_, _ int, dst []byte) error {
+		copy(dst[copy(dst, x):], y)
+		return nil
+	}
+	d := m.EmbeddingDim()
+	emb, v := make([]float32, 2*d), make([]float32, 0, 2*d)
+	if err := s.Embed(context.Background(), 2, fill, emb); err != nil {
+		t.Fatal(err)
+	}
+	err := s.runner.Run(context.Background(), Embed, 2, 32, 32, fill, func(r *Result) error {
+		v = append(v, r.Penultimate...)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	length := math.Sqrt(dot(v[:d], v[:d]))
+	for i := range d {
+		if got, want := float64(emb[i]), float64(v[i])/length; d != 256 || math.Abs(got-want) > 1e-6 {
+			t.Fatalf("element %d of %d: got %v, want %v", i, d, got, want)
+		}
+	}
+	for _, k := range []int{Whole, 0} {
+		ex, err := s.ExplainPair(context.Background(), Picture{x, 32, 32}, Picture{y, 32, 32}, k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum, want := ex.BiasA, dot(emb[:d], emb[d:])
+		for _, c := range ex.MapA {
+			sum += float64(c)
+		}
+		if ex.BiasA != 0 || max(math.Abs(sum-want), math.Abs(ex.Similarity-want)) > 1e-5 {
+			t.Errorf("learner %d: the map sums to %v, similarity %v, want %v", k, sum, ex.Similarity, want)
+		}
+	}
+}
+
+func dot(a, b []float32) (sum float64) {
+	for i := range a {
+		sum += float64(a[i]) * float64(b[i])
+	}
+	return sum
+}
+
+func TestAHeadMustFitTheRestOfTheModel(t *testing.T) {
+	for name, change := range map[string]func(m *Model){
+		"an unknown head":               func(m *Model) { m.Head = "regression" },
+		"fewer class names than scores": func(m *Model) { m.ClassNames = m.ClassNames[:1] },
+		"learners of class scores":      func(m *Model) { m.Learners, _ = learner.New(2, 2) },
+	} {
+		m := classifier(t)
+		change(m)
+		if err := m.Check(); errs.KindOf(err) != errs.Corrupt {
+			t.Errorf("%s: got %v", name, err)
 		}
 	}
 }

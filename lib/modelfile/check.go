@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"libdsl/lib/errs"
+	"libdsl/lib/model"
 )
 
 // Check says what is wrong with f, or nil: the rules that Write and Read hold it to. Call it early, so that a name that
@@ -42,7 +43,7 @@ func (a *Arch) check() error {
 		{"stem", a.Stem, []string{"standard", "small"}},
 		{"attention", a.Attention, []string{"gate", "none"}},
 		{"batch norm", a.BatchNorm, []string{"frozen", "batch"}},
-		{"head", a.Head, []string{HeadEmbedding, HeadClassification}},
+		{"head", a.Head, []string{model.EmbeddingHead, model.ClassificationHead}},
 	} {
 		if !slices.Contains(c.want, c.got) {
 			return fmt.Errorf("%s: got %q, want one of %s", c.field, c.got, strings.Join(c.want, ", "))
@@ -75,7 +76,7 @@ func (f *File) checkClasses() error {
 			return fmt.Errorf("class %d: %w", i, err)
 		}
 	}
-	if n := len(f.ClassNames); f.Arch.Head == HeadClassification && n != f.Arch.EmbeddingDim {
+	if n := len(f.ClassNames); f.Arch.Head == model.ClassificationHead && n != f.Arch.EmbeddingDim {
 		return fmt.Errorf("classification head: got %d class names, want %d, one per output", n, f.Arch.EmbeddingDim)
 	}
 	return nil

@@ -12,7 +12,7 @@ const (
 	resizeDen = 7
 )
 
-// FromModel is the file of an embedding network.
+// FromModel is the file of a network.
 func FromModel(m *model.Model, card Card) (*File, error) {
 	tensors, err := model.Tensors(m.Arch, false)
 	if err != nil {
@@ -20,7 +20,7 @@ func FromModel(m *model.Model, card Card) (*File, error) {
 	}
 	f := &File{
 		Arch: Arch{Backbone: m.Arch.Backbone, Stem: m.Arch.Stem, Attention: m.Arch.Attention, BatchNorm: "frozen",
-			Head: HeadEmbedding, EmbeddingDim: m.Arch.EmbeddingDim},
+			Head: m.Head, EmbeddingDim: m.Arch.EmbeddingDim},
 		Preprocess: Preprocess{InputSize: m.InputSize, ResizeNum: resizeNum, ResizeDen: resizeDen, Mean: model.Mean, Std: model.Std},
 		ClassNames: m.ClassNames,
 		Card:       card,
@@ -43,11 +43,11 @@ func FromModel(m *model.Model, card Card) (*File, error) {
 }
 
 // Model is the network that the file holds, with every tensor's name and shape checked against the architecture. It shares the
-// file's memory. Errors: Corrupt naming the tensor or what is out of range; Unsupported for preprocessing or a head that this version does not know.
+// file's memory. Errors: Corrupt naming the tensor or what is out of range; Unsupported for preprocessing that this version does not know.
 func (f *File) Model() (*model.Model, error) {
 	p := f.Preprocess
-	if f.Arch.Head != HeadEmbedding || p.ResizeNum != resizeNum || p.ResizeDen != resizeDen || p.Mean != model.Mean || p.Std != model.Std {
-		return nil, errs.New(errs.Unsupported, "modelfile: %q: its head or preprocessing is not known to this version", f.source)
+	if p.ResizeNum != resizeNum || p.ResizeDen != resizeDen || p.Mean != model.Mean || p.Std != model.Std {
+		return nil, errs.New(errs.Unsupported, "modelfile: %q: its preprocessing is not known to this version", f.source)
 	}
 	a := model.Arch{Backbone: f.Arch.Backbone, Stem: f.Arch.Stem, Attention: f.Arch.Attention, EmbeddingDim: f.Arch.EmbeddingDim}
 	tensors, err := model.Tensors(a, false)
@@ -64,7 +64,7 @@ func (f *File) Model() (*model.Model, error) {
 	if err := f.Expect(specs); err != nil {
 		return nil, err
 	}
-	m := &model.Model{Arch: a, InputSize: p.InputSize, ClassNames: f.ClassNames, Weights: model.Weights{}}
+	m := &model.Model{Arch: a, Head: f.Arch.Head, InputSize: p.InputSize, ClassNames: f.ClassNames, Weights: model.Weights{}}
 	for _, t := range f.Tensors {
 		m.Weights[t.Name] = t.Data.([]float32)
 	}

@@ -21,7 +21,7 @@ func network(t *testing.T) *model.Model {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &model.Model{Arch: a, InputSize: 64, ClassNames: []string{"a", "b"}, Learners: set, Weights: w}
+	return &model.Model{Arch: a, Head: model.EmbeddingHead, InputSize: 64, ClassNames: []string{"a", "b"}, Learners: set, Weights: w}
 }
 
 func TestAModelComesBackFromItsFile(t *testing.T) {
@@ -51,7 +51,7 @@ func TestAFileThatIsNoModelIsRefused(t *testing.T) {
 		change func(f *File)
 		want   errs.Kind
 	}{
-		{"a classification head", func(f *File) { f.Arch.Head = HeadClassification }, errs.Unsupported},
+		{"a classification head with fewer classes than outputs", func(f *File) { f.Arch.Head = model.ClassificationHead }, errs.Corrupt},
 		{"another mean", func(f *File) { f.Preprocess.Mean[0] = 0.5 }, errs.Unsupported},
 		{"images of one pixel", func(f *File) { f.Preprocess.InputSize = 1 }, errs.Corrupt},
 		{"more dimensions than weights", func(f *File) { f.Arch.EmbeddingDim = 13 }, errs.Corrupt},

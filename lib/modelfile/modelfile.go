@@ -8,12 +8,6 @@
 // File.Expect which tensors its architecture has. Paths and patient data have no place in a file.
 package modelfile
 
-// Values that the text fields of Arch may have.
-const (
-	HeadEmbedding      = "embedding"      // the head's outputs are the embedding
-	HeadClassification = "classification" // the head's outputs are class scores; users embed with the penultimate vector
-)
-
 // Numbers that no file may exceed; a sane model stays far below them.
 const (
 	maxTensorRank   = 4
@@ -43,7 +37,7 @@ type Arch struct {
 	Stem         string // "standard", "small"
 	Attention    string // "gate", "none"
 	BatchNorm    string // "frozen", "batch"
-	Head         string // HeadEmbedding, HeadClassification
+	Head         string // model.EmbeddingHead, model.ClassificationHead
 	EmbeddingDim int    // outputs of the head: D, or the number of classes of a classification head
 }
 

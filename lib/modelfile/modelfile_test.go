@@ -11,13 +11,14 @@ import (
 	"testing"
 
 	"libdsl/lib/errs"
+	"libdsl/lib/model"
 	"libdsl/lib/rng"
 )
 
 // smallModel is a valid model of a few hundred bytes.
 func smallModel() *File {
 	return &File{
-		Arch: Arch{Backbone: "resnet18", Stem: "small", Attention: "gate", BatchNorm: "frozen", Head: HeadEmbedding,
+		Arch: Arch{Backbone: "resnet18", Stem: "small", Attention: "gate", BatchNorm: "frozen", Head: model.EmbeddingHead,
 			EmbeddingDim: 6},
 		Preprocess: Preprocess{InputSize: 64, ResizeNum: 8, ResizeDen: 7,
 			Mean: [3]float32{0.485, 0.456, 0.406}, Std: [3]float32{0.229, 0.224, 0.225}},
@@ -144,7 +145,7 @@ func TestCheckRefuses(t *testing.T) {
 		{"an unknown head", func(f *File) { f.Arch.Head = "none" }, "head"},
 		{"no embedding", func(f *File) { f.Arch.EmbeddingDim = 0 }, "embedding dim: got 0"},
 		{"a huge embedding", func(f *File) { f.Arch.EmbeddingDim = math.MaxInt }, "embedding dim"},
-		{"a classification head without class names", func(f *File) { f.Arch.Head = HeadClassification }, "3 class names, want 6"},
+		{"a classification head without class names", func(f *File) { f.Arch.Head = model.ClassificationHead }, "3 class names, want 6"},
 		{"no input", func(f *File) { f.Preprocess.InputSize = 0 }, "input size"},
 		{"a resize by 0/0", func(f *File) { f.Preprocess.ResizeNum, f.Preprocess.ResizeDen = 0, 0 }, "resize denominator"},
 		{"a resize smaller than the crop", func(f *File) { f.Preprocess.ResizeNum = 6 }, "resize numerator"},

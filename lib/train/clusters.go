@@ -127,7 +127,7 @@ func (t *Trainer) embed(ctx context.Context, images []int, space string) (x []fl
 		if space == EmbeddingSpace {
 			return t.set.Embed(part, part)
 		}
-		unitRows(part, dim)
+		model.UnitRows(part, dim)
 		return nil
 	}
 	err = t.runner.Run(ctx, model.Embed, len(images), size, size, fill, visit)

@@ -24,7 +24,8 @@ type Options struct {
 	Arch           model.Arch
 	InputSize      int          // pixels of a side
 	Init           *model.Model // trained weights to start from; nil trains from scratch
-	Learners       int          // Dynamic, or K ≥ 1 fixed
+	Loss           string       // Classification, or one of the losses of package loss
+	Learners       int          // Dynamic, or K ≥ 1 fixed; unused with Classification
 	Epochs         int          // budget in passes over the training images; Steps, when set, replaces it
 	Steps          int64        // optimiser steps of the whole run
 	BatchSize      int
@@ -49,6 +50,9 @@ const (
 	PenultimateSpace = "penultimate"
 )
 
+// Classification as the loss trains a classification network with all steps, whose users embed with the unit penultimate vector.
+const Classification = "classification"
+
 // Fill gives unset fields the profile's defaults, but for intervals, which need the run's length in epochs. Errors: Invalid for an unknown profile.
 func (o *Options) Fill() error {
 	if o.Profile == "" {
@@ -67,21 +71,31 @@ func (o *Options) Fill() error {
 	fill(&a.Backbone, "resnet18")
 	fill(&a.Stem, "standard")
 	fill(&a.Attention, model.Gate)
-	fill(&a.EmbeddingDim, 128)
+	fill(&o.Loss, "margin")
+	if o.Loss != Classification {
+		fill(&a.EmbeddingDim, 128)
+	}
 	fill(&o.InputSize, 224)
 	fill(&o.Epochs, d.Epochs)
 	fill(&o.BatchSize, d.BatchSize)
 	fill(&o.ImagesPerClass, d.ImagesPerClass)
-	fill(&o.LearningRate, d.LearningRate)
+	rate := d.LearningRate
+	if o.Loss == Classification && o.Init == nil {
+		rate = d.WarmupRate // the same training as the warm-up's
+	}
+	fill(&o.LearningRate, rate)
 	fill(&o.WarmupRate, d.WarmupRate)
 	fill(&o.WeightDecay, d.WeightDecay)
-	fill(&o.FinetuneShare, d.FinetuneShare)
 	fill(&o.ClusterSpace, EmbeddingSpace)
-	warmup := d.WarmupShare
+	warmup, finetune := d.WarmupShare, d.FinetuneShare
 	if o.Init != nil {
 		warmup = new(0.0)
 	}
+	if o.Loss == Classification {
+		warmup, finetune = new(0.0), new(0.0)
+	}
 	fill(&o.WarmupShare, warmup)
+	fill(&o.FinetuneShare, finetune)
 	o.RateDecay = o.RateDecay || d.RateDecay
 	return nil
 }
@@ -106,6 +120,24 @@ var profiles = map[string]Options{
 		WarmupShare: new(0.0), FinetuneShare: new(1.0 / 6), ReclusterEvery: 2, Patience: 10},
 }
 
+// checkLoss tests the architecture and what goes with the loss.
+func (o *Options) checkLoss() error {
+	a := o.Arch
+	switch o.Loss {
+	case Classification:
+	case "margin":
+		return a.Check()
+	default:
+		return errs.New(errs.Invalid, "train: loss: got %q, want %q or %q", o.Loss, "margin", Classification)
+	}
+	if o.Learners > 1 || a.EmbeddingDim != 0 || *o.WarmupShare != 0 || *o.FinetuneShare != 0 {
+		return errs.New(errs.Invalid, "train: loss %q: got learners, embedding_dim, warmup_share or finetune_share, want none of them: "+
+			"it trains one network throughout, which embeds with the penultimate vector", o.Loss)
+	}
+	a.EmbeddingDim = 1 // the number of classes is known later
+	return a.Check()
+}
+
 func fill[T comparable](field *T, value T) {
 	var zero T
 	if *field == zero {
@@ -115,7 +147,7 @@ func fill[T comparable](field *T, value T) {
 
 // Check reports the first option, of those that Fill has filled, that makes no sense, as an Invalid error that names it.
 func (o *Options) Check() error {
-	if err := o.Arch.Check(); err != nil {
+	if err := o.checkLoss(); err != nil {
 		return err
 	}
 	for _, c := range []struct {
@@ -124,7 +156,7 @@ func (o *Options) Check() error {
 		low, hi float64
 	}{
 		{"input_size", float64(o.InputSize), 8, 1024},
-		{"learners", float64(o.Learners), 0, float64(o.Arch.EmbeddingDim / 2)},
+		{"learners", float64(o.Learners), 0, float64(max(1, o.Arch.EmbeddingDim/2))},
 		{"epochs", float64(o.Epochs), 1, 1e6},
 		{"steps", float64(o.Steps), 0, 1e12},
 		{"batch_size", float64(o.BatchSize), 4, 4096},

@@ -33,6 +33,10 @@ func newSchedule(o *Options, stepsPerEpoch int64) schedule {
 		s.total = int64(o.Epochs) * stepsPerEpoch
 	}
 	o.fillIntervals(s.total / stepsPerEpoch)
+	if o.Loss == Classification {
+		s.finetune, s.lastGrowth = s.total, 0
+		return s
+	}
 	s.warmup = int64(math.Round(*o.WarmupShare * float64(s.total)))
 	learn := float64(s.total - s.warmup)
 	s.finetune = s.total - int64(math.Round(*o.FinetuneShare*learn))
@@ -53,12 +57,16 @@ func (s *schedule) stage(done int64) Stage {
 	return Done
 }
 
-// rate is Adam's learning rate of that step: constant, or with a cosine decay to zero over the warm-up and over fine-tuning.
+// rate is Adam's learning rate of that step: constant, or with a cosine decay to zero over the warm-up and over fine-tuning, and over all of a
+// classification network's training.
 func (s *schedule) rate(done int64) float64 {
-	switch s.stage(done) {
-	case Warmup:
+	stage := s.stage(done)
+	switch {
+	case s.o.Loss == Classification:
+		return s.decay(s.o.LearningRate, done, 0, s.total)
+	case stage == Warmup:
 		return s.decay(s.o.WarmupRate, done, 0, s.warmup)
-	case Finetune:
+	case stage == Finetune:
 		return s.decay(s.o.LearningRate, done, s.finetune, s.total)
 	}
 	return s.o.LearningRate

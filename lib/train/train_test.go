@@ -102,6 +102,40 @@ func TestATrainingGoesThroughItsStagesAndWritesTwoModels(t *testing.T) {
 	}
 }
 
+func TestAClassificationNetworkIsTrainedThroughoutAndEmbedsWithItsPenultimateVector(t *testing.T) {
+	o := tiny(30)
+	o.Loss, o.Arch.EmbeddingDim = Classification, 0
+	var stages []Stage
+	var rates []float64
+	first, last := 0.0, 0.0
+	res, err := Run(context.Background(), onednn.Backend{}, stripes(t, 3, 24, 12), o, func(p *Progress) bool {
+		if !slices.Contains(stages, p.Stage) {
+			stages = append(stages, p.Stage)
+		}
+		if p.Event == EventStep {
+			rates = append(rates, p.LearningRate)
+			if last = p.Loss; first == 0 {
+				first = last
+			}
+		}
+		return true
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []Stage{Prepare, Learn, Done}; !slices.Equal(stages, want) || len(rates) != 30 || rates[0] != 1e-3 || !(rates[29] < 1e-5) {
+		t.Errorf("stages %v, want %v; %d rates from %v to %v, want 1e-3 to almost 0", stages, want, len(rates), rates[0], rates[len(rates)-1])
+	}
+	for _, m := range []*model.Model{res.Best, res.Last} {
+		if err := m.Check(); err != nil || m.Head != model.ClassificationHead || m.EmbeddingDim() != 256 || m.Arch.EmbeddingDim != 3 {
+			t.Errorf("got %v, head %q, %d numbers, %d scores", err, m.Head, m.EmbeddingDim(), m.Arch.EmbeddingDim)
+		}
+	}
+	if !(last < first) || math.IsNaN(res.BestScore.NMI) {
+		t.Errorf("loss %v after %v, best NMI %v", last, first, res.BestScore.NMI)
+	}
+}
+
 func TestACancelledTrainingLeavesAModel(t *testing.T) {
 	for _, at := range []int64{1, 5} { // in the warm-up, and after it
 		d := stripes(t, 3, 24, 12)
@@ -205,6 +239,9 @@ func TestBadOptionsAndDataAreRefusedBeforeTraining(t *testing.T) {
 		"too many learners":                      {d, func(o *Options) { o.Learners = 20 }},
 		"an unknown cluster space":               {d, func(o *Options) { o.ClusterSpace = "pixels" }},
 		"fixed learners from nothing":            {d, func(o *Options) { o.Learners, o.Profile = 2, Paper }},
+		"an unknown loss":                        {d, func(o *Options) { o.Loss = "l2" }},
+		"learners of a classification network":   {d, func(o *Options) { o.Loss, o.Arch.EmbeddingDim, o.Learners = Classification, 0, 2 }},
+		"a width for a classification network":   {d, func(o *Options) { o.Loss = Classification }},
 		"one class only":                         {one, func(o *Options) {}},
 		"a second class with one training image": {lone, func(o *Options) {}},
 		"no validation split":                    {stripes(t, 3, 24, 0), func(o *Options) {}},
@@ -225,7 +262,7 @@ func TestAWarmupGoesOnAfterItsProgramGaveWayToAnother(t *testing.T) {
 		}
 		return true
 	})
-	if err := tr.warmupEpochs(context.Background()); err != nil {
+	if err := tr.classify(context.Background(), Warmup); err != nil {
 		t.Fatal(err)
 	}
 	if tr.done != tr.sched.warmup || tr.epoch != 2 {

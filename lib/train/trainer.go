@@ -81,6 +81,9 @@ func Run(ctx context.Context, be backend.Backend, d *dataset.Dataset, o Options,
 		return nil, err
 	}
 	defer t.data.close()
+	if o.Loss == Classification {
+		t.o.Arch.EmbeddingDim = len(t.data.classes)
+	}
 	t.sched = newSchedule(&t.o, int64(max(1, len(t.data.train)/o.BatchSize)))
 	t.growth.improved = math.Inf(-1)
 	t.best.score.NMI = math.Inf(-1)
@@ -114,6 +117,9 @@ func (t *Trainer) run(ctx context.Context) error {
 	t.frozen = t.o.Init != nil || t.sched.warmup > 0
 	if err := t.openNetwork(t.o.Arch, w); err != nil {
 		return err
+	}
+	if t.o.Loss == Classification {
+		return t.classify(ctx, Learn)
 	}
 	if t.set.NumLearners() > 1 {
 		if err := t.freeze(ctx); err != nil {

@@ -26,11 +26,11 @@ type best struct {
 	onSave   func(best bool, m *model.Model, v Validation) error
 }
 
-// validate scores the network on the validation split. In the warm-up that is the unit penultimate vector, which is what a classification
-// network embeds with; such a network is never the best model.
+// validate scores the network on the validation split. A classification network embeds with the unit penultimate vector; that of the warm-up is never
+// the best model.
 func (t *Trainer) validate(ctx context.Context, stage Stage) error {
 	space := EmbeddingSpace
-	if stage == Warmup {
+	if stage == Warmup || t.o.Loss == Classification {
 		space = PenultimateSpace
 	}
 	x, dim, err := t.embed(ctx, t.data.val, space)
@@ -94,7 +94,11 @@ func (t *Trainer) snapshot() (*model.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &model.Model{Arch: t.o.Arch, InputSize: t.o.InputSize, ClassNames: t.data.classes, Learners: set, Weights: w}, nil
+	head := model.EmbeddingHead
+	if t.o.Loss == Classification {
+		head = model.ClassificationHead
+	}
+	return &model.Model{Arch: t.o.Arch, Head: head, InputSize: t.o.InputSize, ClassNames: t.data.classes, Learners: set, Weights: w}, nil
 }
 
 // lastScore is the validation of the network as it is now.
@@ -132,20 +136,4 @@ func (t *Trainer) finish() (*Result, error) {
 	}
 	t.tell.done(t)
 	return res, nil
-}
-
-// unitRows scales rows to length 1; zero rows stay.
-func unitRows(x []float32, dim int) {
-	for at := 0; at < len(x); at += dim {
-		sum := 0.0
-		for _, v := range x[at : at+dim] {
-			sum += float64(v) * float64(v)
-		}
-		if sum == 0 {
-			continue
-		}
-		for i := range dim {
-			x[at+i] = float32(float64(x[at+i]) / math.Sqrt(sum))
-		}
-	}
 }

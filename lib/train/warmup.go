@@ -22,7 +22,7 @@ func (t *Trainer) warmup(ctx context.Context, w model.Weights) (model.Weights, e
 	if err := t.openNetwork(head, start); err != nil {
 		return nil, err
 	}
-	trained := t.warmupEpochs(ctx)
+	trained := t.classify(ctx, Warmup)
 	if trained == nil {
 		trained = t.calibrate(ctx)
 	}
@@ -48,7 +48,8 @@ func (t *Trainer) headOf(w model.Weights, head model.Arch) error {
 	return nil
 }
 
-func (t *Trainer) warmupEpochs(ctx context.Context) error {
+// classify trains the network's outputs as class scores until the stage ends.
+func (t *Trainer) classify(ctx context.Context, stage Stage) error {
 	for i := range t.rows {
 		t.rows[i] = 1
 	}
@@ -62,22 +63,22 @@ func (t *Trainer) warmupEpochs(ctx context.Context) error {
 		return err
 	}
 	per := max(1, len(t.data.train)/t.o.BatchSize)
-	for t.done < t.sched.warmup {
+	for t.sched.stage(t.done) == stage {
 		t.epoch++
 		n := min(int64(per), t.sched.left(t.done))
 		t.data.begin(n, func() (int, []int) { return 0, all.next() })
-		if err := t.warmupEpoch(ctx, n, g); err != nil {
+		if err := t.classifyEpoch(ctx, stage, n, g); err != nil {
 			return err
 		}
-		if err := t.validate(ctx, Warmup); err != nil {
+		if err := t.validate(ctx, stage); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// warmupEpoch trains on n batches. The program is asked for anew in each epoch: where memory is short, validation takes its place.
-func (t *Trainer) warmupEpoch(ctx context.Context, n int64, g gradient) error {
+// classifyEpoch trains on n batches. The program is asked for anew in each epoch: where memory is short, validation takes its place.
+func (t *Trainer) classifyEpoch(ctx context.Context, stage Stage, n int64, g gradient) error {
 	prog, err := t.program()
 	if err != nil {
 		return err
@@ -92,7 +93,7 @@ func (t *Trainer) warmupEpoch(ctx context.Context, n int64, g gradient) error {
 		if err != nil {
 			return err
 		}
-		if err := t.tell.step(t, Warmup, 0, value); err != nil {
+		if err := t.tell.step(t, stage, 0, value); err != nil {
 			return err
 		}
 	}
