@@ -39,3 +39,16 @@ func check(who string, x []float32, dim int, labels []int64, grad []float32) err
 	}
 	return nil
 }
+
+// mean divides a sum of terms and its slopes [B, B] of the distances by the number of terms and writes the gradient of the rows: what a loss
+// over distances returns.
+func mean(d *distance.Matrix, slope []float64, sum float64, terms int, grad []float32) (float64, int, error) {
+	if terms == 0 {
+		clear(grad)
+		return 0, 0, nil
+	}
+	for i := range slope {
+		slope[i] /= float64(terms)
+	}
+	return sum / float64(terms), terms, d.Backward(slope, grad)
+}

@@ -45,14 +45,7 @@ func (l *Margin) Compute(x []float32, dim int, labels []int64, grad []float32) (
 	clear(l.slope)
 	pulled, p := l.addTerms(l.pairs.Positives, 1)
 	pushed, q := l.addTerms(l.pairs.Negatives, -1)
-	if terms = p + q; terms == 0 {
-		clear(grad)
-		return 0, 0, nil
-	}
-	for i := range l.slope {
-		l.slope[i] /= float64(terms)
-	}
-	return (pulled + pushed) / float64(terms), terms, l.dist.Backward(l.slope, grad)
+	return mean(&l.dist, l.slope, pulled+pushed, p+q, grad)
 }
 
 // addTerms sums max(0, sign·(d − Beta) + Margin) over pairs, adds the terms' slopes, and counts those above zero.

@@ -1,4 +1,4 @@
-// Package miner picks the pairs of a batch that a loss looks at.
+// Package miner picks the pairs and triplets of a batch that a loss looks at.
 //
 // Miners see distances and labels only. They never return an image paired with itself, nor a same-class image as a
 // negative, and their buffers are reused: after the first batches nothing is allocated.
@@ -34,11 +34,19 @@ type candidate struct {
 	row int
 }
 
+// checkLabels tests that there is one label for each row of d.
+func checkLabels(d *distance.Matrix, labels []int64) error {
+	if d.Len() != len(labels) {
+		return errs.New(errs.Invalid, "miner: labels: got %d, want %d, one for each row", len(labels), d.Len())
+	}
+	return nil
+}
+
 // Mine writes the pairs of a batch with distances d [B, B] and labels [B] into pairs, reusing its slices.
 // Errors: errs.Invalid when d and labels differ in B.
 func (m *Nearest) Mine(d *distance.Matrix, labels []int64, pairs *Pairs) error {
-	if d.Len() != len(labels) {
-		return errs.New(errs.Invalid, "miner: labels: got %d, want %d, one for each row", len(labels), d.Len())
+	if err := checkLabels(d, labels); err != nil {
+		return err
 	}
 	pairs.Positives, pairs.Negatives = pairs.Positives[:0], pairs.Negatives[:0]
 	for anchor, label := range labels {
