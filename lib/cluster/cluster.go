@@ -6,6 +6,7 @@ package cluster
 
 import (
 	"context"
+	"math"
 
 	"libdsl/lib/distance"
 	"libdsl/lib/errs"
@@ -31,14 +32,14 @@ type Result struct {
 	Iterations int       // assignments made by the winning restart
 }
 
-// KMeans is Lloyd's algorithm from k-means++ seeds (Arthur and Vassilvitskii 2007) on rows x [N, dim]:
+// KMeans is Lloyd's algorithm from greedy k-means++ seeds (Arthur and Vassilvitskii 2007) on rows x [N, dim]:
 //
 //	minimise Σ_i ‖x_i − c_assignment(i)‖²
 //
 // A restart ends when an assignment equals the one before. Ties go to the lowest cluster. A cluster that becomes empty
 // takes the row farthest from its centre, the lowest such row, out of a cluster of two or more; it stays empty only when every row
 // coincides with a centre, that is with fewer than K distinct rows. Sums are in float64. The stream is drawn from
-// serially; equal streams and rows give equal results.
+// serially; equal streams and rows give equal results. Memory beside x is O(N·ln K + K·dim) and O(rowsPerPiece·(dim + K)) per thread.
 //
 // Errors: errs.Invalid for rows that are empty, not whole or not finite, and for K outside 1..N; errs.Cancelled.
 func KMeans(ctx context.Context, x []float32, dim int, opt Options, stream *rng.Stream) (*Result, error) {
@@ -89,16 +90,21 @@ type lloyd struct {
 	centres []float64   // [K, D]
 	cnorms  []float64   // [K], squared lengths of the centres
 	scratch [][]float64 // per worker: rows in float64, then their products with the centres
+
+	candidates []int     // of the next centre, while seeding
+	wide       []float64 // [candidates, D], their rows
+	trial      []float64 // [candidates, N], what near would be with each
 }
 
 func newLloyd(ctx context.Context, x []float32, dim int, opt Options) *lloyd {
-	n := len(x) / dim
+	n, trials := len(x)/dim, 2+int(math.Log(float64(opt.K)))
 	l := &lloyd{ctx: ctx, x: x, n: n, dim: dim, opt: opt, norms: make([]float64, n), near: make([]float64, n),
 		assign: make([]int, n), before: make([]int, n), counts: make([]int, opt.K),
 		centres: make([]float64, opt.K*dim), cnorms: make([]float64, opt.K),
-		scratch: make([][]float64, par.Threads(opt.Threads))}
+		scratch:    make([][]float64, par.Threads(opt.Threads)),
+		candidates: make([]int, trials), wide: make([]float64, trials*dim), trial: make([]float64, trials*n)}
 	for w := range l.scratch {
-		l.scratch[w] = make([]float64, rowsPerPiece*(dim+opt.K))
+		l.scratch[w] = make([]float64, rowsPerPiece*(dim+max(opt.K, trials)))
 	}
 	for i := range n {
 		for _, v := range x[i*dim : (i+1)*dim] {
@@ -108,16 +114,16 @@ func newLloyd(ctx context.Context, x []float32, dim int, opt Options) *lloyd {
 	return l
 }
 
-// products calls use for each row with its inner products with the centres [from, to).
-func (l *lloyd) products(from, to int, use func(row int, dots []float64)) error {
-	k := to - from
+// products calls use for each row with its inner products with the centres.
+func (l *lloyd) products(centres []float64, use func(row int, dots []float64)) error {
+	k := len(centres) / l.dim
 	return par.For(l.ctx, l.n, rowsPerPiece, l.opt.Threads, func(worker, lo, hi int) {
 		rows := l.scratch[worker][:(hi-lo)*l.dim]
 		dots := l.scratch[worker][len(rows) : len(rows)+(hi-lo)*k]
 		for i, v := range l.x[lo*l.dim : hi*l.dim] {
 			rows[i] = float64(v)
 		}
-		distance.Dots(rows, l.centres[from*l.dim:to*l.dim], l.dim, dots, k)
+		distance.Dots(rows, centres, l.dim, dots, k)
 		for i := lo; i < hi; i++ {
 			use(i, dots[(i-lo)*k:(i-lo+1)*k])
 		}

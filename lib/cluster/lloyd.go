@@ -37,29 +37,64 @@ func (l *lloyd) run(stream *rng.Stream) (*Result, error) {
 	return r, nil
 }
 
-// seed draws the first centre uniformly and each further one with probability proportional to the squared distance
-// from the centres so far (uniformly when all rows coincide with centres).
+// seed draws the first centre uniformly. For each further one it draws 2 + ⌊ln K⌋ candidates with probability proportional to the squared
+// distance from the centres so far (uniformly when all rows coincide with centres) and takes the one that leaves the least sum of squared
+// distances, the first of equals: the greedy variant of Arthur and Vassilvitskii, section 5.
 func (l *lloyd) seed(stream *rng.Stream) error {
 	for i := range l.near {
 		l.near[i] = math.Inf(1)
 	}
+	trials := 1
 	for c := range l.opt.K {
-		row := stream.IntN(l.n)
-		if c > 0 {
-			row = l.draw(stream, row)
+		for t := range trials {
+			row := stream.IntN(l.n)
+			if c > 0 {
+				row = l.draw(stream, row)
+			}
+			l.candidates[t] = row
 		}
-		for j, v := range l.x[row*l.dim : (row+1)*l.dim] {
-			l.centres[c*l.dim+j] = float64(v)
-		}
-		l.cnorms[c] = l.norms[row]
-		err := l.products(c, c+1, func(i int, dots []float64) {
-			l.near[i] = min(l.near[i], max(0, l.norms[i]+l.cnorms[c]-2*dots[0]))
-		})
-		if err != nil {
+		if err := l.settle(c, l.candidates[:trials]); err != nil {
 			return err
 		}
+		trials = len(l.candidates)
 	}
 	return nil
+}
+
+// settle makes the best of the candidate rows centre c.
+func (l *lloyd) settle(c int, candidates []int) error {
+	err := l.products(l.rowsAsCentres(candidates), func(i int, dots []float64) {
+		for t, p := range dots {
+			l.trial[t*l.n+i] = min(l.near[i], max(0, l.norms[i]+l.norms[candidates[t]]-2*p))
+		}
+	})
+	if err != nil {
+		return err
+	}
+	best, least := 0, math.Inf(1)
+	for t := range candidates {
+		var sum float64
+		for _, d := range l.trial[t*l.n : (t+1)*l.n] {
+			sum += d
+		}
+		if sum < least {
+			best, least = t, sum
+		}
+	}
+	copy(l.near, l.trial[best*l.n:(best+1)*l.n])
+	copy(l.centres[c*l.dim:(c+1)*l.dim], l.wide[best*l.dim:(best+1)*l.dim])
+	l.cnorms[c] = l.norms[candidates[best]]
+	return nil
+}
+
+// rowsAsCentres copies rows in float64.
+func (l *lloyd) rowsAsCentres(rows []int) []float64 {
+	for t, row := range rows {
+		for j, v := range l.x[row*l.dim : (row+1)*l.dim] {
+			l.wide[t*l.dim+j] = float64(v)
+		}
+	}
+	return l.wide[:len(rows)*l.dim]
 }
 
 // draw returns a row with probability proportional to near, or otherwise when near is zero everywhere.
@@ -82,7 +117,7 @@ func (l *lloyd) draw(stream *rng.Stream, otherwise int) int {
 
 // assignRows gives each row its nearest centre, then fills empty clusters.
 func (l *lloyd) assignRows() error {
-	err := l.products(0, l.opt.K, func(i int, dots []float64) {
+	err := l.products(l.centres, func(i int, dots []float64) {
 		best, least := 0, math.Inf(1)
 		for c, p := range dots {
 			if d := l.cnorms[c] - 2*p; d < least {

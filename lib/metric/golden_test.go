@@ -16,6 +16,10 @@ type golden struct {
 		Clusters []int
 		NMI, AMI float64
 	}
+	Large []struct {
+		N, A, Classes, B, Clusters, P int
+		NMI, AMI                      float64
+	}
 	Retrievals []struct {
 		Name           string
 		Dim            int
@@ -41,7 +45,7 @@ func readGolden(t *testing.T) (g golden) {
 	if err := json.Unmarshal(data, &g); err != nil {
 		t.Fatal(err)
 	}
-	if len(g.Clusterings) == 0 || len(g.Retrievals) == 0 {
+	if len(g.Clusterings) == 0 || len(g.Large) == 0 || len(g.Retrievals) == 0 {
 		t.Fatal("the golden file is empty")
 	}
 	return g
@@ -60,6 +64,27 @@ func TestNMIAndAMIEqualScikitLearn(t *testing.T) {
 		// 1e-12: sums of up to some hundred float64 terms below 1; AMI divides by differences of size 0.01 and more
 		if math.Abs(nmi-c.NMI) > 1e-12 || math.Abs(ami-c.AMI) > 1e-10 {
 			t.Errorf("%s: got NMI %v, AMI %v, want %v, %v", c.Name, nmi, ami, c.NMI, c.AMI)
+		}
+	}
+}
+
+func TestNMIAndAMIOfLargeTablesEqualScikitLearn(t *testing.T) {
+	for _, c := range readGolden(t).Large {
+		labels, clusters := make([]int64, c.N), make([]int, c.N)
+		for i := range labels {
+			labels[i], clusters[i] = int64(i*c.A%c.P%c.Classes), i*c.B%c.P%c.Clusters
+		}
+		nmi, err := NMI(labels, clusters)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ami, err := AMI(labels, clusters)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// 1e-9: scikit-learn's logarithms of factorials of 50000 are 5e5, and known to 1e-10
+		if math.Abs(nmi-c.NMI) > 1e-9 || math.Abs(ami-c.AMI) > 1e-9 {
+			t.Errorf("%+v: got NMI %v, AMI %v", c, nmi, ami)
 		}
 	}
 }

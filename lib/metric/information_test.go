@@ -101,3 +101,22 @@ func TestNMIAndAMIRefuseBadArguments(t *testing.T) {
 		}
 	}
 }
+
+func TestEachOfManyImagesAloneInBothNeedsNoTableOfAllPairs(t *testing.T) {
+	const n = 100_000 // the square would be 80 GB
+	labels, clusters := make([]int64, n), make([]int, n)
+	for i := range n {
+		labels[i], clusters[i] = int64(i), n-i
+	}
+	nmi, err := NMI(labels, clusters)
+	if err != nil || math.Abs(nmi-1) > 1e-9 {
+		t.Errorf("NMI: got %v, %v, want 1", nmi, err)
+	}
+	for i := range n {
+		clusters[i] /= 2
+	}
+	ami, err := AMI(labels, clusters) // I = E = the entropy of the clusters: nothing beyond chance
+	if err != nil || math.Abs(ami) > 1e-9 {
+		t.Errorf("AMI: got %v, %v, want 0", ami, err)
+	}
+}

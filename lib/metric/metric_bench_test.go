@@ -26,12 +26,18 @@ func unitRows(seed uint64, n, dim, classes int, noise float64) (x []float32, lab
 	return x, labels
 }
 
-func BenchmarkRetrieve5000x128(b *testing.B) {
-	x, labels := unitRows(1, 5000, 128, 7, 3)
+func BenchmarkRetrieve5000x128(b *testing.B) { benchmarkRetrieve(b, 5000) }
+
+// A minute or more per round.
+func BenchmarkRetrieve100000x128(b *testing.B) { benchmarkRetrieve(b, 100_000) }
+
+func benchmarkRetrieve(b *testing.B, n int) {
+	x, labels := unitRows(1, n, 128, 7, 3)
 	groups := make([]int64, len(labels))
 	for i := range groups {
 		groups[i] = int64(i / 2)
 	}
+	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := Retrieve(context.Background(), x, 128, labels, groups, 0); err != nil {
 			b.Fatal(err)

@@ -24,8 +24,31 @@ def partitions(rng):
         noisy = np.where(rng.random(n) < 0.6, labels, rng.integers(clusters, size=n)) % clusters
         yield f"{n} images, noisy", labels, noisy
         yield f"{n} images, independent", labels, rng.integers(clusters, size=n)
+    for n in (3, 17, 100):  # not each image alone in both: see the comment of AMI
+        yield f"{n} images, each its own class, in one cluster", np.arange(n), np.zeros(n, int)
+        yield f"{n} images of one class, each its own cluster", np.zeros(n, int), np.arange(n)
+        yield f"{n} images, each its own class, in two clusters", np.arange(n), np.arange(n) % 2
+    yield "all alone but two", np.append(np.arange(30), 29), np.append(np.arange(30), 0)
+    yield "one image apart", np.append(np.zeros(50, int), 1), np.append(np.zeros(50, int), 1)
+    yield "another image apart", np.append(np.zeros(50, int), 1), np.append(1, np.zeros(50, int))
+    yield "labels far apart and negative", np.array([-(2**62), 2**62, 7, 7, 2**62]), np.array([-5, 2**40, -5, -5, 0])
+    for _ in range(60):  # any number of classes and clusters, of any sizes
+        n = int(rng.integers(2, 120))
+        labels, clusters = (rng.choice(k, size=n, p=rng.dirichlet(np.full(k, 0.7))) for k in rng.integers(1, n + 1, size=2))
+        kept = rng.random(n) < rng.random()
+        yield "any table", labels, np.where(kept, labels, clusters)
     skewed = rng.choice(7, size=800, p=[0.67, 0.11, 0.11, 0.05, 0.03, 0.02, 0.01])
     yield "classes of very different sizes", skewed, (skewed + (rng.random(800) < 0.3)) % 7
+
+
+def large(rng):
+    """Partitions too large to write out, by a formula that the test repeats: label (i·a mod p) mod classes, cluster (i·b mod p) mod clusters."""
+    p = 999983  # a prime, so that the numbers are spread evenly
+    for n, a, classes, b, clusters in [(20000, 7919, 23, 7919, 46), (20000, 7919, 300, 104729, 500), (50000, 7919, 3000, 7919, 2000), (20000, 1, 20000, 7919, 40)]:
+        i = np.arange(n)
+        labels, found = i * a % p % classes, i * b % p % clusters
+        yield {"n": n, "a": a, "classes": classes, "b": b, "clusters": clusters, "p": p} | {
+            "nmi": float(normalized_mutual_info_score(labels, found)), "ami": float(adjusted_mutual_info_score(labels, found))}
 
 
 def retrieval(rng, name, n, dim, classes, groups):
@@ -80,7 +103,7 @@ def main():
         retrieval(rng, "many classes", 90, 6, 20, 60),
         retrieval(rng, "large groups", 60, 4, 4, 6),
     ]
-    text = json.dumps({"sklearn": sklearn.__version__, "clusterings": clusterings, "retrievals": retrievals})
+    text = json.dumps({"sklearn": sklearn.__version__, "clusterings": clusterings, "large": list(large(rng)), "retrievals": retrievals})
     (pathlib.Path(__file__).parent / "metric.json").write_text(text + "\n")
 
 
