@@ -1,4 +1,4 @@
-"""The command line: python3 -m dsl train | embed | heatmap | evaluate | info."""
+"""The command line: python3 -m dsl train | embed | heatmap | evaluate | info | experiment."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from . import Error, Model, evaluate, load_image, overlay, train, wait_for_files
+from .experiment import cli as experiment
 from .training import last_path
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png"}
@@ -80,6 +81,8 @@ def parser() -> argparse.ArgumentParser:
     p = commands.add_parser("info", help="say what a model file holds")
     p.set_defaults(run=run_info)
     p.add_argument("model")
+
+    experiment.add_parser(commands)
     return top
 
 
