@@ -317,8 +317,11 @@ typedef struct dsl_train_options {
     int32_t learners;      /* 0: dynamic, grow as needed; K >= 1: so many from the start */
     const char *out_path;  /* required: gets the best model; the last one goes beside it, NAME.last.dsl for NAME.dsl */
     const char *log_path;  /* NULL, or a file that gets JSON lines: validations, growths, notes, each tenth step */
-    const char *init_path; /* NULL, or a model whose backbone and attention the training starts from; "paper" needs one */
-    const char *backbone;  /* "resnet18" (default), "resnet34", "resnet50" */
+    const char *init_path; /* NULL, or a file with the weights to start from; "paper" needs one. A model gives backbone and
+                            * attention, whatever its head. A .safetensors file with the state dict of torchvision's or
+                            * timm's ResNet-18, -34 or -50 gives the backbone. The content tells which of the two it is.
+                            * BatchNorm is frozen then, and there is no warm-up unless warmup_share asks for one */
+    const char *backbone;  /* "resnet18" (default, or that of init_path), "resnet34", "resnet50" */
     const char *stem;      /* "standard" (default: stride 16 in all), "small" (stride 8) */
     const char *attention; /* "gate" (default), "none" */
     const char *profile;   /* "scratch" (default), "paper" */

@@ -20,7 +20,7 @@ import (
 type TrainOptions struct {
 	OutPath         string // required: the best model; the last goes to train.LastPath of it
 	LogPath         string // JSON lines, optional
-	InitPath        string // a model whose backbone and attention the training starts from, optional; "paper" needs one
+	InitPath        string // a model, or a ResNet as .safetensors: the weights to start from (modelfile.ReadPretrained), optional; "paper" needs one
 	Backbone        string // "resnet18" (default), "resnet34", "resnet50"
 	Stem            string // "standard" (default), "small"
 	Attention       string // "gate" (default), "none"
@@ -73,7 +73,7 @@ func Train(ctx context.Context, d *Dataset, o TrainOptions, progress func(*Progr
 	if err != nil {
 		return nil, err
 	}
-	files := &train.Files{Path: o.OutPath, LibraryVersion: Version, Data: data}
+	files := &train.Files{Path: o.OutPath, LibraryVersion: Version, Data: data, Notes: origin(t.Init)}
 	res, err := train.Run(ctx, be, data, t, r.pass, files.Save)
 	if err != nil {
 		return nil, err
@@ -94,12 +94,17 @@ func trainOptions(o TrainOptions) (train.Options, error) {
 	if o.InitPath == "" {
 		return t, nil
 	}
-	file, err := modelfile.Read(o.InitPath, modelfile.Limits{})
-	if err != nil {
-		return t, err
-	}
-	t.Init, err = file.Model()
+	var err error
+	t.Init, err = modelfile.ReadPretrained(o.InitPath, modelfile.Limits{})
 	return t, err
+}
+
+// origin is what a model's card says about the weights that its training started from.
+func origin(p *model.Pretrained) string {
+	if p == nil {
+		return ""
+	}
+	return fmt.Sprintf("Trained from the weights (%s) of a file with SHA-256 %s.", p.Arch.Backbone, p.Hash)
 }
 
 // checkTrain finds what can be wrong before any image is read; t is a copy, filled here only.

@@ -85,7 +85,7 @@ const (
 )
 
 // perRow reports whether Adam counts the steps of a parameter row by row.
-func perRow(name string) bool { return name == EmbeddingWeight || name == EmbeddingBias }
+func perRow(name string) bool { return ofHead(name) }
 
 // MomentName, VarianceName and CountName name the Adam state of a parameter; only the embedding has counts.
 func MomentName(param string) string { return "adam.m/" + param }

@@ -3,6 +3,7 @@ package modelfile
 import (
 	"bytes"
 	"crypto/sha256"
+	"io"
 	"testing"
 )
 
@@ -51,6 +52,41 @@ func FuzzFrame(f *testing.F) {
 		}
 		if got, err := unpack(h, frame); err == nil && !bytes.Equal(got, body) {
 			t.Fatal("accepted another body than the digest's")
+		}
+	})
+}
+
+// FuzzSafetensors gives any bytes to the reader of .safetensors files. What its header accepts must tile the file, and be read to its end.
+func FuzzSafetensors(f *testing.F) {
+	f.Add(foreign(twoTensors, make([]byte, 16)))
+	f.Add(foreign(`{"layer1.0.conv1.weight":{"dtype":"F16","shape":[2,1,1,2],"data_offsets":[0,8]}}  `, []byte("\x00\x3c\x01\x00\xff\x7b\x00\x80")))
+	f.Add(foreign(`{"a":{"dtype":"F64","shape":[1],"data_offsets":[0,8]},"b":{"dtype":"BF16","shape":[0],"data_offsets":[8,8]}}`, make([]byte, 8)))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r := bytes.NewReader(data)
+		tensors, err := readForeignHeader(r, uint64(len(data)))
+		if err != nil {
+			return
+		}
+		for _, x := range tensors {
+			before := r.Len()
+			v, err := x.read(r)
+			if err != nil {
+				r.Seek(int64(x.end-x.begin)-int64(before-r.Len()), io.SeekCurrent)
+				continue
+			}
+			n := uint64(1)
+			for _, d := range x.shape {
+				n *= d
+			}
+			if uint64(len(v)) != n || firstNonFinite(v) >= 0 {
+				t.Fatalf("%+v: read %d numbers", x, len(v))
+			}
+		}
+		if r.Len() != 0 {
+			t.Fatalf("%d bytes belong to no tensor", r.Len())
+		}
+		if _, err := importBackbone(bytes.NewReader(data), uint64(len(data))); err == nil {
+			t.Fatal("found a network of some megabytes in a few bytes")
 		}
 	})
 }

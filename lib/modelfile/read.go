@@ -45,28 +45,38 @@ func ReadBytes(data []byte, limits Limits) (*File, error) {
 	return decode("", h, data[headerSize:])
 }
 
-// readFrame reads the header, checks it, and only then takes memory for the frame.
-func readFrame(path string, limits Limits) (*header, []byte, error) {
-	name := filepath.Base(path)
+// open opens a file that holds data, of the size that it returns.
+func open(path string) (*os.File, int64, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // so that a named pipe does not block
 	if err != nil {
-		return nil, nil, ioError(path, "cannot open it", err)
+		return nil, 0, ioError(path, "cannot open it", err)
 	}
-	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, nil, ioError(path, "cannot open it", err)
+		f.Close()
+		return nil, 0, ioError(path, "cannot open it", err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, nil, errs.New(errs.IO, "%s: got a folder or a device, want a file", subject(name))
+		f.Close()
+		return nil, 0, errs.New(errs.IO, "%s: got a folder or a device, want a file", subject(filepath.Base(path)))
 	}
-	first := make([]byte, min(headerSize, info.Size()))
+	return f, info.Size(), nil
+}
+
+// readFrame reads the header, checks it, and only then takes memory for the frame.
+func readFrame(path string, limits Limits) (*header, []byte, error) {
+	f, size, err := open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	first := make([]byte, min(headerSize, size))
 	if _, err := io.ReadFull(f, first); err != nil {
 		return nil, nil, ioError(path, "cannot read it", err)
 	}
-	h, err := decodeHeader(first, uint64(info.Size()), limits)
+	h, err := decodeHeader(first, uint64(size), limits)
 	if err != nil {
-		return nil, nil, refused(name, err)
+		return nil, nil, refused(filepath.Base(path), err)
 	}
 	frame := make([]byte, h.frameBytes)
 	if _, err := io.ReadFull(f, frame); err != nil {

@@ -22,12 +22,12 @@ const Dynamic = 0
 type Options struct {
 	Profile        string
 	Arch           model.Arch
-	InputSize      int          // pixels of a side
-	Init           *model.Model // trained weights to start from; nil trains from scratch
-	Loss           string       // Classification, or one of the losses of package loss
-	Learners       int          // Dynamic, or K ≥ 1 fixed; unused with Classification
-	Epochs         int          // budget in passes over the training images; Steps, when set, replaces it
-	Steps          int64        // optimiser steps of the whole run
+	InputSize      int               // pixels of a side
+	Init           *model.Pretrained // weights to start from; nil trains from scratch
+	Loss           string            // Classification, or one of the losses of package loss
+	Learners       int               // Dynamic, or K ≥ 1 fixed; unused with Classification
+	Epochs         int               // budget in passes over the training images; Steps, when set, replaces it
+	Steps          int64             // optimiser steps of the whole run
 	BatchSize      int
 	ImagesPerClass int
 	WarmupShare    *float64 // share of the steps spent as a classification network, [0, 1)
@@ -187,8 +187,8 @@ func (o *Options) Check() error {
 	if o.Learners > 1 && o.Init == nil && *o.WarmupShare == 0 {
 		return errs.New(errs.Invalid, "train: learners: got %d from the start without trained weights or a warm-up; give one of the two", o.Learners)
 	}
-	if o.Init != nil && (o.Init.Arch.Backbone != o.Arch.Backbone || o.Init.Arch.Stem != o.Arch.Stem || o.Init.Arch.Attention != o.Arch.Attention) {
-		return errs.New(errs.Invalid, "train: the weights to start from are of %v, want %v", o.Init.Arch, o.Arch)
+	if o.Init != nil {
+		return o.Init.Check(o.Arch)
 	}
 	return nil
 }

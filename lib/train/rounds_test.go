@@ -144,7 +144,7 @@ func TestBatchNormIsFrozenFromTrainedWeightsUnlessTheyAreWarmedUp(t *testing.T) 
 	}
 	for _, share := range []*float64{nil, new(0.5)} {
 		o := tiny(4)
-		o.Init, o.WarmupShare = first.Last, share
+		o.Init, o.WarmupShare = first.Last.Pretrained(), share
 		tr := open(t, d, o)
 		tr.frozen = false
 		warm := 0

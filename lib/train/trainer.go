@@ -7,6 +7,7 @@ package train
 
 import (
 	"context"
+	"maps"
 	"math"
 
 	"libdsl/lib/backend"
@@ -141,11 +142,7 @@ func (t *Trainer) initial() (model.Weights, error) {
 		return nil, err
 	}
 	if t.o.Init != nil {
-		for name, v := range t.o.Init.Weights {
-			if name != model.EmbeddingWeight && name != model.EmbeddingBias {
-				w[name] = append([]float32(nil), v...)
-			}
-		}
+		maps.Copy(w, t.o.Init.Weights.Clone())
 	}
 	return w, nil
 }
