@@ -16,6 +16,7 @@ from .dataset import Dataset
 from .image import load_image
 from .model import Model, PairExplanation
 from .training import Progress, evaluate, train, wait_for_files
+from .weights import convert_weights
 
 __all__ = [
     "Dataset",
@@ -24,6 +25,7 @@ __all__ = [
     "PairExplanation",
     "Progress",
     "Status",
+    "convert_weights",
     "device_count",
     "device_info",
     "evaluate",

@@ -1,4 +1,4 @@
-"""The command line: python3 -m dsl train | embed | heatmap | evaluate | info | experiment."""
+"""The command line: python3 -m dsl train | embed | heatmap | evaluate | info | experiment | convert-weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import Error, Model, evaluate, load_image, overlay, train, wait_for_files
+from . import Error, Model, convert_weights, evaluate, load_image, overlay, train, wait_for_files
 from .experiment import cli as experiment
 from .training import last_path
 
@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--stem", choices=["standard", "small"])
     p.add_argument("--attention", choices=["gate", "none"])
     p.add_argument("--profile", choices=["scratch", "paper"])
-    p.add_argument("--init", metavar="MODEL.dsl", help="start from this model's backbone and attention")
+    p.add_argument("--init", metavar="FILE", help="start from this model's backbone and attention, or from a ResNet's .safetensors file")
     for name, what in (("embedding-dim", "width of an embedding (128)"), ("input-size", "pixels of a side (224)"), ("epochs", "passes over the images"),
                        ("steps", "optimiser steps, instead of epochs"), ("batch-size", ""), ("images-per-class", "in a batch")):  # fmt: skip
         p.add_argument(f"--{name}", type=int, help=what)
@@ -83,6 +83,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("model")
 
     experiment.add_parser(commands)
+
+    p = commands.add_parser("convert-weights", help="turn a state dict of PyTorch into a .safetensors file, for train --init; needs PyTorch")
+    p.set_defaults(run=run_convert_weights)
+    p.add_argument("source", help="a .pth file")
+    p.add_argument("out", help="a .safetensors file")
     return top
 
 
@@ -171,6 +176,10 @@ def run_evaluate(o: argparse.Namespace) -> None:
 def run_info(o: argparse.Namespace) -> None:
     with Model.load(o.model) as model:
         print(json.dumps(model.info, indent=2))
+
+
+def run_convert_weights(o: argparse.Namespace) -> None:
+    print(f"{convert_weights(o.source, o.out)} tensors in {o.out}")
 
 
 if __name__ == "__main__":

@@ -86,7 +86,9 @@ def train(
     data: a manifest, a folder with a subfolder per class, a Dataset, or (images, labels). The last model goes beside out
     (model.last.dsl for model.dsl). learners: "dynamic" (grow as needed) or a fixed number. None means the profile's default: backbone
     "resnet18" ("resnet34", "resnet50"), stem "standard" ("small" for small images), attention "gate" ("none"), profile "scratch" ("paper").
-    init: a trained model whose backbone and attention the training starts from; the "paper" profile needs one.
+    init: a file with the weights to start from; the "paper" profile needs one. A trained model gives its backbone and attention, whatever its head;
+    a .safetensors file with the state dict of torchvision's or timm's ResNet-18, -34 or -50 (convert_weights) gives the backbone. BatchNorm is
+    frozen then, and there is no warm-up unless warmup_share asks for one.
     embedding_dim 128, input_size 224 pixels, validation_share 0.15. A 0 is a 0, and refused where it makes no sense; threads 0 means all cores.
     warmup_share and finetune_share, 0 for none: of the steps, what trains a classification network first; of those after it, what trains the
     whole embedding last.
