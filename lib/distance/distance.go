@@ -63,6 +63,9 @@ func (m *Matrix) finish() {
 // Len is the number of rows B of the last Compute.
 func (m *Matrix) Len() int { return m.n }
 
+// Dim is the dimension D of the rows of the last Compute.
+func (m *Matrix) Dim() int { return m.dim }
+
 // Row returns the distances of row i to all rows; it is valid until the next Compute.
 func (m *Matrix) Row(i int) []float64 { return m.d[i*m.n : (i+1)*m.n] }
 

@@ -4,7 +4,6 @@ import (
 	"math"
 
 	"libdsl/lib/distance"
-	"libdsl/lib/errs"
 )
 
 // Classification is softmax cross-entropy, the mean over the batch:
@@ -28,10 +27,8 @@ func (l *Classification) Compute(x []float32, classes int, labels []int64, grad 
 	if err := check("loss classification", x, classes, labels, grad); err != nil {
 		return 0, 0, err
 	}
-	for i, label := range labels {
-		if label >= int64(classes) {
-			return 0, 0, errs.New(errs.Invalid, "loss classification: label %d: got %d, want less than the %d logits", i, label, classes)
-		}
+	if err := checkClasses("loss classification", labels, classes, "logits"); err != nil {
+		return 0, 0, err
 	}
 	l.exp = distance.Resize(l.exp, classes)
 	b := float64(len(labels))

@@ -6,7 +6,7 @@ import (
 )
 
 // naiveContrastive looks at every unordered pair.
-func naiveContrastive(_ *testing.T, _ []float32, dim int, labels []int64) func(x []float64) (value float64, terms int) {
+func naiveContrastive(_ *testing.T, _ Loss, _ []float32, dim int, labels []int64) func(x []float64) (value float64, terms int) {
 	return func(x []float64) (value float64, terms int) {
 		for i := range labels {
 			for j := range i {

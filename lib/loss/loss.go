@@ -16,7 +16,7 @@ type Loss interface {
 	// Name is the loss's name in options, logs and checkpoints.
 	Name() string
 	// Compute returns the loss of rows x [B, dim] with labels [B], overwrites grad [B, dim] with ∂loss/∂x, and says
-	// how many terms the loss is the mean of; 0 terms mean loss 0 and a zero gradient.
+	// how many terms the loss is the mean of; 0 terms mean a zero gradient, and loss 0 but for a penalty on the loss's own parameters.
 	// Errors: errs.Invalid when the shapes disagree, a label is out of range or a row is not finite; grad is then unspecified.
 	Compute(x []float32, dim int, labels []int64, grad []float32) (value float64, terms int, err error)
 }
@@ -35,6 +35,16 @@ func check(who string, x []float32, dim int, labels []int64, grad []float32) err
 	for i, l := range labels {
 		if l < 0 {
 			return errs.New(errs.Invalid, "%s: label %d: got %d, want 0 or more", who, i, l)
+		}
+	}
+	return nil
+}
+
+// checkClasses tests that labels are below n, the number of what.
+func checkClasses(who string, labels []int64, n int, what string) error {
+	for i, l := range labels {
+		if l >= int64(n) {
+			return errs.New(errs.Invalid, "%s: label %d: got %d, want less than the %d %s", who, i, l, n, what)
 		}
 	}
 	return nil

@@ -8,7 +8,7 @@ func BenchmarkMetrics256x128(b *testing.B) {
 	x, labels := batch(1, n, dim, n/8)
 	grad := make([]float32, n*dim)
 	for _, m := range metrics {
-		l := m.make()
+		l := made(b, m.loss, m.o, dim)
 		b.Run(m.name, func(b *testing.B) {
 			for b.Loop() {
 				if _, _, err := l.Compute(x, dim, labels, grad); err != nil {

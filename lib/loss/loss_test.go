@@ -59,25 +59,41 @@ func checkGradient(t *testing.T, name string, x []float32, grad []float32, value
 	}
 }
 
-// oracle makes the dumbest loop for a batch; what is mined is mined at x.
-type oracle func(t *testing.T, x []float32, dim int, labels []int64) func(x []float64) (value float64, terms int)
+// oracle makes the dumbest loop for a loss and a batch; what is mined is mined at x, as the loss's next Compute will.
+type oracle func(t *testing.T, l Loss, x []float32, dim int, labels []int64) func(x []float64) (value float64, terms int)
 
 // metrics are the losses of unit rows, each with its oracle.
 var metrics = []struct {
-	name  string
-	make  func() Loss
-	naive oracle
+	name   string
+	loss   string
+	o      Options
+	naive  oracle
+	random bool // draws by the order of the batch
 }{
-	{"margin", func() Loss { return NewMargin() }, naiveMargin},
-	{"contrastive", func() Loss { return NewContrastive() }, naiveContrastive},
-	{"triplet", func() Loss { return NewTriplet() }, naiveTriplet},
+	{name: "margin", loss: "margin", naive: naiveMargin},
+	{name: "margin of a learnt beta", loss: "margin", o: Options{Beta: BetaLearnt, Nu: 0.3}, naive: naiveMargin},
+	{name: "margin of a beta per class", loss: "margin", o: Options{Beta: BetaPerClass, Nu: 0.3}, naive: naiveMargin},
+	{name: "margin of distance-weighted pairs", loss: "margin", o: Options{Mining: "distance-weighted"}, naive: naiveMargin, random: true},
+	{name: "contrastive", loss: "contrastive", naive: naiveContrastive},
+	{name: "triplet", loss: "triplet", naive: naiveTriplet},
 }
 
-// all returns each loss of the package.
-func all() []Loss {
+// made is one of metrics for rows of dim and the labels of these tests.
+func made(t testing.TB, name string, o Options, dim int) Loss {
+	t.Helper()
+	o.NumClasses, o.EmbeddingDim, o.Seed = 101, dim, 5
+	l, err := New(name, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// all returns each loss of the package, for rows of dim.
+func all(t *testing.T, dim int) []Loss {
 	losses := []Loss{NewClassification()}
 	for _, m := range metrics {
-		losses = append(losses, m.make())
+		losses = append(losses, made(t, m.loss, m.o, dim))
 	}
 	return losses
 }
@@ -93,12 +109,15 @@ var shapes = []struct {
 
 func TestEveryMetricLossEqualsTheNaiveLoopAndItsDifferences(t *testing.T) {
 	for _, m := range metrics {
-		l := m.make()
 		for _, c := range shapes {
+			l := made(t, m.loss, m.o, c.dim)
 			name := m.name + ": " + c.name
 			x, labels := batch(1, c.n, c.dim, c.classes)
-			naive := m.naive(t, x, c.dim, labels)
-			grad := slices.Repeat([]float32{9}, len(x)) // must be overwritten
+			grad := slices.Repeat([]float32{9}, len(x))                     // must be overwritten
+			if _, _, err := l.Compute(x, c.dim, labels, grad); err != nil { // leaves used buffers behind
+				t.Fatalf("%s: %v", name, err)
+			}
+			naive := m.naive(t, l, x, c.dim, labels)
 			got, terms, err := l.Compute(x, c.dim, labels, grad)
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
@@ -126,13 +145,16 @@ func TestEveryMetricLossIsInvariant(t *testing.T) {
 	}
 	for _, m := range metrics {
 		value := func(x []float32, labels []int64) float64 {
-			v, _, err := m.make().Compute(x, dim, labels, make([]float32, len(x)))
+			v, _, err := made(t, m.loss, m.o, dim).Compute(x, dim, labels, make([]float32, len(x)))
 			if err != nil {
 				t.Fatal(err)
 			}
 			return v
 		}
 		want := value(x, labels)
+		if m.random {
+			reversed, back = x, labels
+		}
 		for name, got := range map[string]float64{"renamed labels": value(x, renamed), "permuted batch": value(reversed, back),
 			"rotated embeddings": value(turned, labels)} {
 			if math.Abs(got-want) > 1e-12 {
@@ -148,8 +170,10 @@ func TestEveryMetricLossOfCoincidingRowsEqualsTheNaiveLoop(t *testing.T) {
 	x, labels := slices.Repeat(one, n), []int64{0, 1, 0, 1, 0, 1, 0, 1}
 	for _, m := range metrics {
 		grad := slices.Repeat([]float32{9}, len(x))
-		got, terms, err := m.make().Compute(x, dim, labels, grad)
-		if want, wantTerms := m.naive(t, x, dim, labels)(wide(x)); err != nil || math.Abs(got-want) > 1e-12 || terms != wantTerms {
+		l := made(t, m.loss, m.o, dim)
+		naive := m.naive(t, l, x, dim, labels)
+		got, terms, err := l.Compute(x, dim, labels, grad)
+		if want, wantTerms := naive(wide(x)); err != nil || math.Abs(got-want) > 1e-12 || terms != wantTerms {
 			t.Errorf("%s: got %v of %d terms, %v, want %v of %d", m.name, got, terms, err, want, wantTerms)
 		}
 		// between coinciding rows no direction is better than another: all gradient there is lies along the row
@@ -163,7 +187,7 @@ func TestEveryMetricLossOfNearlyEqualRowsStillHasAGradient(t *testing.T) {
 	x, dim, labels := nearlyEqual()
 	for _, m := range metrics {
 		grad := make([]float32, len(x))
-		if _, terms, err := m.make().Compute(x, dim, labels, grad); err != nil || terms == 0 {
+		if _, terms, err := made(t, m.loss, m.o, dim).Compute(x, dim, labels, grad); err != nil || terms == 0 {
 			t.Fatalf("%s: got %d terms, %v", m.name, terms, err)
 		}
 		if moved := tangential(x, dim, grad); moved < 0.1 {
@@ -233,7 +257,7 @@ func TestEveryLossRefusesBadArguments(t *testing.T) {
 		{"a gradient of another size", x, 2, []int64{0, 1}, make([]float32, 3)},
 		{"a NaN", []float32{1, 0, float32(math.NaN()), 1}, 2, []int64{0, 1}, make([]float32, 4)},
 	} {
-		for _, l := range all() {
+		for _, l := range all(t, 2) {
 			if _, _, err := l.Compute(c.x, c.dim, c.labels, c.grad); errs.KindOf(err) != errs.Invalid {
 				t.Errorf("%s: %s: got %v, want an invalid-argument error", l.Name(), c.name, err)
 			}
@@ -248,7 +272,7 @@ func TestEveryLossAllocatesNothingInSteadyState(t *testing.T) {
 	const n, dim = 32, 16
 	x, labels := batch(1, n, dim, 4)
 	grad := make([]float32, n*dim)
-	for _, l := range all() {
+	for _, l := range all(t, dim) {
 		allocs := testing.AllocsPerRun(10, func() {
 			if _, _, err := l.Compute(x, dim, labels, grad); err != nil {
 				t.Fatal(err)

@@ -6,7 +6,7 @@ import (
 )
 
 // naiveTriplet looks at every negative of every ordered pair of a class.
-func naiveTriplet(_ *testing.T, _ []float32, dim int, labels []int64) func(x []float64) (value float64, terms int) {
+func naiveTriplet(_ *testing.T, _ Loss, _ []float32, dim int, labels []int64) func(x []float64) (value float64, terms int) {
 	return func(x []float64) (value float64, terms int) {
 		for a := range labels {
 			for p := range labels {

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"libdsl/lib/distance"
-	"libdsl/lib/errs"
 	"libdsl/lib/rng"
 )
 
@@ -108,14 +107,7 @@ func TestNearestEqualsSortingEverything(t *testing.T) {
 	}
 }
 
-func TestMineRefusesLabelsOfAnotherBatch(t *testing.T) {
-	var m Nearest
-	if err := m.Mine(onLine(t, 0, 1), []int64{1}, &Pairs{}); errs.KindOf(err) != errs.Invalid {
-		t.Fatalf("got %v, want an invalid-argument error", err)
-	}
-}
-
-func TestMineAllocatesNothingInSteadyState(t *testing.T) {
+func TestNearestAllocatesNothingInSteadyState(t *testing.T) {
 	at, labels := make([]float32, 64), make([]int64, 64)
 	for i := range at {
 		at[i], labels[i] = float32(math.Sin(float64(i))), int64(i%8)
