@@ -193,6 +193,43 @@ func goDatasetOpen(path *C.char, made *C.uintptr_t, message **C.char) C.int32_t 
 	})
 }
 
+//export goDatasetOpenLists
+func goDatasetOpenLists(train, test, folder *C.char, made *C.uintptr_t, message **C.char) C.int32_t {
+	return guard(message, func(*call) error {
+		paths := [3]string{}
+		for i, p := range []struct {
+			name string
+			path *C.char
+		}{{"train_list", train}, {"test_list", test}, {"folder", folder}} {
+			var err error
+			if paths[i], err = required(p.name, p.path); err != nil {
+				return err
+			}
+		}
+		d, err := dsl.OpenDatasetLists(paths[0], paths[1], paths[2])
+		if err != nil {
+			return err
+		}
+		*made = C.uintptr_t(create(d))
+		return nil
+	})
+}
+
+//export goDatasetManifest
+func goDatasetManifest(dataset C.uintptr_t, out *C.char, capacity C.size_t, needed *C.size_t, message **C.char) C.int32_t {
+	return guard(message, func(c *call) error {
+		d, err := use[*dsl.Dataset](c, uintptr(dataset))
+		if err != nil {
+			return err
+		}
+		text, err := d.Manifest()
+		if err != nil {
+			return err
+		}
+		return setText(text, out, capacity, needed)
+	})
+}
+
 //export goDatasetCreate
 func goDatasetCreate(_ C.int32_t, made *C.uintptr_t, message **C.char) C.int32_t {
 	return guard(message, func(*call) error {

@@ -130,6 +130,14 @@ int32_t dsl_dataset_open(const char *path, dsl_dataset **out_dataset) {
     CREATE(goDatasetOpen, out_dataset, (char *)path);
 }
 
+int32_t dsl_dataset_open_lists(const char *train_list, const char *test_list, const char *folder, dsl_dataset **out_dataset) {
+    CREATE(goDatasetOpenLists, out_dataset, (char *)train_list, (char *)test_list, (char *)folder);
+}
+
+int32_t dsl_dataset_manifest(const dsl_dataset *dataset, char *out_text, size_t capacity, size_t *out_needed) {
+    CALL(goDatasetManifest, H(dataset), out_text, capacity, out_needed);
+}
+
 int32_t dsl_dataset_create(dsl_dataset **out_dataset) { CREATE(goDatasetCreate, out_dataset, 0); }
 
 int32_t dsl_dataset_add(dsl_dataset *dataset, const dsl_image *image, int64_t label, const char *split,

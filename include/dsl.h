@@ -153,9 +153,19 @@ DSL_API void dsl_image_free(dsl_image *image);
 /* Labelled images: a list of files, or images in memory. */
 typedef struct dsl_dataset dsl_dataset;
 
-/* Opens a manifest (a CSV file with the columns path,label[,class_name][,mask][,split][,group], paths relative to it) or a
- * folder with one subfolder of images per class. Image files are read when they are needed. */
+/* Opens a manifest (a CSV file with the columns path,label[,class_name][,mask][,split][,group], paths relative to it), a folder that
+ * holds ISIC 2019, HAM10000, MURA or HyperKvasir as they are published, or a folder with one subfolder of images per class. Image files
+ * are read when they are needed. Errors: NOT_FOUND, IO, INVALID; what a published data set lacks is named with where to get it. */
 DSL_CHECKED int32_t dsl_dataset_open(const char *path, dsl_dataset **out_dataset);
+
+/* Opens the lists of training and test images that the method's authors publish: a header line, then "image_id class_id path" per
+ * line, class numbers from 1 (label 0), paths relative to folder. Images need not be there until they are used. */
+DSL_CHECKED int32_t dsl_dataset_open_lists(const char *train_list, const char *test_list, const char *folder,
+                                           dsl_dataset **out_dataset);
+
+/* The dataset as a manifest, CSV text with the columns path,label,class_name,mask,split,group and a line per image; the path is empty for
+ * images in memory. Sizes as in dsl_model_info. */
+DSL_CHECKED int32_t dsl_dataset_manifest(const dsl_dataset *dataset, char *out_text, size_t capacity, size_t *out_needed);
 
 /* An empty dataset, filled by dsl_dataset_add. */
 DSL_CHECKED int32_t dsl_dataset_create(dsl_dataset **out_dataset);

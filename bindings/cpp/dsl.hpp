@@ -251,11 +251,18 @@ private:
 // Labelled images.
 class Dataset {
 public:
-    // A manifest (CSV) or a folder with a subfolder per class.
+    // A manifest (CSV), a folder of a published data set, or a folder with a subfolder per class.
     static Dataset open(const std::string &path) {
         check_abi();
         dsl_dataset *h = nullptr;
         detail::check(dsl_dataset_open(path.c_str(), &h));
+        return Dataset(h);
+    }
+    // The lists that the method's authors publish; their paths are relative to folder.
+    static Dataset open_lists(const std::string &train_list, const std::string &test_list, const std::string &folder) {
+        check_abi();
+        dsl_dataset *h = nullptr;
+        detail::check(dsl_dataset_open_lists(train_list.c_str(), test_list.c_str(), folder.c_str(), &h));
         return Dataset(h);
     }
     // Empty, for add.
@@ -275,6 +282,12 @@ public:
         std::int64_t n = 0;
         detail::check(dsl_dataset_size(handle_.get(), split.c_str(), &n));
         return n;
+    }
+    // The dataset as the text of a manifest.
+    std::string manifest() const {
+        return detail::text([this](char *out, std::size_t n, std::size_t *needed) {
+            return dsl_dataset_manifest(handle_.get(), out, n, needed);
+        });
     }
     const dsl_dataset *get() const noexcept { return handle_.get(); }
 

@@ -1,30 +1,31 @@
 package dataset
 
 import (
-	"bufio"
+	"bytes"
 	"encoding/csv"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"libdsl/lib/errs"
 )
 
-// Open reads a manifest when path is a file and a folder per class when it is a folder.
+// Open reads a manifest when path is a file. A folder is a published data set, when it has the files of one (see
+// ReadPublished), and else a folder per class.
 func Open(path string) (*Dataset, error) {
 	st, err := os.Stat(path)
 	if err != nil {
 		return nil, sourceError(filepath.Base(path), err)
 	}
-	if st.IsDir() {
-		return ReadFolder(path)
+	if !st.IsDir() {
+		return ReadManifest(path)
 	}
-	return ReadManifest(path)
+	if d, is, err := ReadPublished(path); is {
+		return d, err
+	}
+	return ReadFolder(path)
 }
 
 // sourceError strips the path from what the system says.
@@ -38,6 +39,9 @@ func sourceError(name string, err error) error {
 	return errs.Wrap(errs.IO, err, "dataset: source %q: cannot read it", name)
 }
 
+// manifestColumns is the header of a manifest.
+const manifestColumns = "path,label[,class_name][,mask][,split][,group]"
+
 // ReadManifest reads a CSV file with a header line and the columns
 //
 //	path,label[,class_name][,mask][,split][,group]
@@ -48,116 +52,50 @@ func sourceError(name string, err error) error {
 // a group of its own. Pictures are not opened; Check does that.
 // Errors: NotFound, IO; Invalid with the line number for anything else.
 func ReadManifest(path string) (*Dataset, error) {
-	name := filepath.Base(path)
-	f, err := os.Open(path)
+	t, err := openTable("manifest", path, manifestColumns, "path", "label")
 	if err != nil {
-		return nil, sourceError(name, err)
-	}
-	defer f.Close()
-	in := bufio.NewReader(f)
-	if bom, _ := in.Peek(3); string(bom) == "\xef\xbb\xbf" {
-		in.Discard(3)
-	}
-	m := manifest{name: name, dir: filepath.Dir(path), rows: csv.NewReader(in), out: newBuilder(),
-		seen: map[string]int{}}
-	m.rows.ReuseRecord = true
-	if err := m.header(); err != nil {
 		return nil, err
 	}
-	for {
-		cells, err := m.rows.Read()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return nil, m.csvError(err)
-		}
-		if err := m.row(cells); err != nil {
-			return nil, err
-		}
+	defer t.close()
+	m := manifest{table: t, dir: filepath.Dir(path), out: newBuilder(), seen: map[string]int{}}
+	if err := t.each(m.row); err != nil {
+		return nil, err
 	}
-	return m.out.finish(name)
+	return m.out.finish(t.name)
 }
 
 type manifest struct {
-	name, dir string
-	rows      *csv.Reader
-	out       *builder
-	seen      map[string]int // path to line
-
-	path, label, class, mask, split, group int // columns, -1 when missing
-}
-
-func (m *manifest) header() error {
-	cells, err := m.rows.Read()
-	if err == io.EOF {
-		return errs.New(errs.Invalid, "dataset: manifest %q: got an empty file, want a header line with path,label", m.name)
-	}
-	if err != nil {
-		return m.csvError(err)
-	}
-	columns := map[string]int{}
-	for i, c := range cells {
-		c = strings.ToLower(strings.TrimSpace(c))
-		if _, twice := columns[c]; twice && c != "" {
-			return errs.New(errs.Invalid, "dataset: manifest %q: got the column %q twice in the header", m.name, c)
-		}
-		columns[c] = i
-	}
-	for _, want := range []struct {
-		name     string
-		at       *int
-		required bool
-	}{{"path", &m.path, true}, {"label", &m.label, true}, {"class_name", &m.class, false},
-		{"mask", &m.mask, false}, {"split", &m.split, false}, {"group", &m.group, false}} {
-		at, ok := columns[want.name]
-		if !ok && want.required {
-			return errs.New(errs.Invalid, "dataset: manifest %q: got the header %q without a column %q, want path,label[,class_name][,mask][,split][,group]",
-				m.name, strings.Join(cells, ","), want.name)
-		}
-		if !ok {
-			at = -1
-		}
-		*want.at = at
-	}
-	return nil
+	*table
+	dir  string
+	out  *builder
+	seen map[string]int // path to line
 }
 
 // row takes one line of the manifest.
-func (m *manifest) row(cells []string) error {
-	line, _ := m.rows.FieldPos(0)
-	cell := func(at int) string {
-		if at < 0 {
-			return ""
-		}
-		return strings.Clone(strings.TrimSpace(cells[at])) // the reader reuses the record's memory
-	}
-	bad := func(format string, args ...any) error {
-		return errs.New(errs.Invalid, "dataset: manifest %q line %d: %s", m.name, line, fmt.Sprintf(format, args...))
-	}
-	path := m.resolve(cell(m.path))
+func (m *manifest) row() error {
+	path := m.resolve(m.cell("path"))
 	if path == "" {
-		return bad("got an empty path")
+		return m.bad("got an empty path")
 	}
 	if first, twice := m.seen[path]; twice {
-		return bad("got %q again, it is in line %d already", filepath.Base(path), first)
+		return m.bad("got %q again, it is in line %d already", filepath.Base(path), first)
 	}
-	m.seen[path] = line
-	label, err := strconv.ParseInt(cell(m.label), 10, 64)
+	m.seen[path] = m.line
+	label, err := strconv.ParseInt(m.cell("label"), 10, 64)
 	if err != nil || label < 0 || label > maxLabel {
-		return bad("got the label %q, want an integer from 0 to %d", cell(m.label), maxLabel)
+		return m.bad("got the label %q, want an integer from 0 to %d", m.cell("label"), maxLabel)
 	}
-	s := Sample{Name: filepath.Base(path), Path: path, Label: label, Mask: m.resolve(cell(m.mask)),
-		Group: m.out.groupNumber(cell(m.group)), bytes: fileSize(path)}
-	if m.split >= 0 {
-		split, ok := ParseSplit(cell(m.split))
+	s := Sample{Name: filepath.Base(path), Path: path, Label: label, Mask: m.resolve(m.cell("mask")),
+		Group: m.out.groupNumber(m.cell("group")), bytes: fileSize(path)}
+	if m.has("split") {
+		split, ok := ParseSplit(m.cell("split"))
 		if !ok {
-			return bad("got the split %q, want train, val or test", cell(m.split))
+			return m.bad("got the split %q, want train, val or test", m.cell("split"))
 		}
 		s.Split = split
 	}
-	if had, ok := m.out.nameClass(s.Label, cell(m.class)); !ok {
-		return bad("got the class_name %q for label %d, which earlier lines call %q", cell(m.class), label, had)
+	if had, ok := m.out.nameClass(s.Label, m.cell("class_name")); !ok {
+		return m.bad("got the class_name %q for label %d, which earlier lines call %q", m.cell("class_name"), label, had)
 	}
 	m.out.d.Samples = append(m.out.d.Samples, s)
 	return nil
@@ -173,11 +111,22 @@ func (m *manifest) resolve(path string) string {
 	return filepath.Join(m.dir, path)
 }
 
-func (m *manifest) csvError(err error) error {
-	if pe := (*csv.ParseError)(nil); errors.As(err, &pe) {
-		return errs.New(errs.Invalid, "dataset: manifest %q line %d: got broken CSV (%v)", m.name, pe.Line, pe.Err)
+// Manifest is the text of a manifest that ReadManifest reads as this data set, with the columns path, label,
+// class_name, mask, split and group. Paths are as they were given, so relative ones do not fit every folder that the
+// text may be written to; those of pictures in memory are empty. Names of classes without a picture are not in it.
+func (d *Dataset) Manifest() []byte {
+	var text bytes.Buffer
+	rows := csv.NewWriter(&text)
+	rows.Write([]string{"path", "label", "class_name", "mask", "split", "group"})
+	for _, s := range d.Samples {
+		group := ""
+		if s.Group != NoGroup {
+			group = d.GroupNames[s.Group]
+		}
+		rows.Write([]string{s.Path, strconv.FormatInt(s.Label, 10), d.ClassNames[s.Label], s.Mask, s.Split.String(), group})
 	}
-	return sourceError(m.name, err)
+	rows.Flush()
+	return text.Bytes() // a buffer in memory takes all that is written
 }
 
 // ParseSplit gives the split called train, val or test.

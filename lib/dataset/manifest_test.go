@@ -64,6 +64,7 @@ func TestManifestRefuses(t *testing.T) {
 		{"an unknown split", head + "a.png,1,,dev\n", `line 2: got the split "dev", want train, val or test`},
 		{"an empty split", head + "a.png,1,,\n", "line 2"},
 		{"a line with too few cells", head + "a.png,1\n", "line 2: got broken CSV"},
+		{"text that is not UTF-8", head + "a\xff.png,1,,train\n", "line 2: got text that is not UTF-8"},
 		{"a quote left open", head + "\"a.png,1,,train\n", "broken CSV"},
 	} {
 		_, err := readText(t, c.text)

@@ -9,7 +9,7 @@ import (
 
 // Dataset is labelled images: a list of files, or images in memory. Its methods may run on several goroutines.
 type Dataset struct {
-	path string // of the manifest or folder; "" for images in memory
+	open func() (*dataset.Dataset, error) // reads the files anew; nil for images in memory
 
 	mu       sync.Mutex
 	pictures []dataset.Labelled
@@ -17,14 +17,25 @@ type Dataset struct {
 	built    *dataset.Dataset // nil until it is needed, and after a change
 }
 
-// OpenDataset opens a manifest (CSV) or a folder with a subfolder per class. Image files are read when needed.
+// OpenDataset opens a manifest (CSV), a folder of a published data set (ISIC 2019, HAM10000, MURA, HyperKvasir, see
+// dataset.ReadPublished), or a folder with a subfolder per class. Image files are read when needed.
 // Errors: NotFound, IO; Invalid naming the row of a manifest that makes no sense.
 func OpenDataset(path string) (*Dataset, error) {
-	built, err := dataset.Open(path)
+	return openFiles(func() (*dataset.Dataset, error) { return dataset.Open(path) })
+}
+
+// OpenDatasetLists opens lists of training and test images as the method's authors publish them; see
+// dataset.ReadLists. Image files are read when needed. Errors: as OpenDataset.
+func OpenDatasetLists(train, test, folder string) (*Dataset, error) {
+	return openFiles(func() (*dataset.Dataset, error) { return dataset.ReadLists(train, test, folder) })
+}
+
+func openFiles(open func() (*dataset.Dataset, error)) (*Dataset, error) {
+	built, err := open()
 	if err != nil {
 		return nil, err
 	}
-	return &Dataset{path: path, built: built}, nil
+	return &Dataset{open: open, built: built}, nil
 }
 
 // NewDataset is an empty dataset for Add.
@@ -44,7 +55,7 @@ func (d *Dataset) Add(s Sample) error {
 	if err != nil {
 		return err
 	}
-	if d.path != "" {
+	if d.open != nil {
 		return errs.New(errs.Invalid, "dsl: dataset: it was opened from files, so images cannot be added; create an empty one")
 	}
 	if s.Image == nil || s.Label < 0 || s.Label > 65535 {
@@ -59,7 +70,7 @@ func (d *Dataset) Add(s Sample) error {
 
 // SetClassName names the class of a label. Errors: Invalid, also for a dataset that was opened from files.
 func (d *Dataset) SetClassName(label int64, name string) error {
-	if d.path != "" {
+	if d.open != nil {
 		return errs.New(errs.Invalid, "dsl: dataset: it was opened from files, which name the classes")
 	}
 	if label < 0 || label > 65535 || name == "" {
@@ -74,7 +85,7 @@ func (d *Dataset) SetClassName(label int64, name string) error {
 
 // Size is the number of images of a split; "" counts all. Errors: Invalid for an unknown split's name.
 func (d *Dataset) Size(split string) (int, error) {
-	if d.path == "" && len(d.pictures) == 0 {
+	if d.open == nil && len(d.pictures) == 0 {
 		_, err := parseSplit(split)
 		return 0, err
 	}
@@ -84,6 +95,17 @@ func (d *Dataset) Size(split string) (int, error) {
 	}
 	indices, err := indicesOf(data, split)
 	return len(indices), err
+}
+
+// Manifest is the dataset as the text of a manifest (see dataset.ReadManifest): a line for each image with its path,
+// label, class name, mask, split and group. Images in memory have no path.
+// Errors: Invalid for an empty dataset.
+func (d *Dataset) Manifest() ([]byte, error) {
+	data, err := d.data()
+	if err != nil {
+		return nil, err
+	}
+	return data.Manifest(), nil
 }
 
 // data is what reading needs; nobody may change it.
@@ -100,8 +122,8 @@ func (d *Dataset) data() (*dataset.Dataset, error) {
 
 // fresh is a dataset of its own, for training, which changes it.
 func (d *Dataset) fresh() (*dataset.Dataset, error) {
-	if d.path != "" {
-		return dataset.Open(d.path)
+	if d.open != nil {
+		return d.open()
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -54,6 +54,11 @@ static void nulls(void) {
     CHECK_STATUS(dsl_image_size(NULL, &i32, &i32), DSL_STATUS_INVALID, "image");
     CHECK_STATUS(dsl_image_pixels(NULL, NULL, 0), DSL_STATUS_INVALID, "image");
     CHECK_STATUS(dsl_dataset_open(NULL, &dataset), DSL_STATUS_INVALID, "path");
+    CHECK_STATUS(dsl_dataset_open_lists(NULL, "b", "c", &dataset), DSL_STATUS_INVALID, "train_list");
+    CHECK_STATUS(dsl_dataset_open_lists("a", NULL, "c", &dataset), DSL_STATUS_INVALID, "test_list");
+    CHECK_STATUS(dsl_dataset_open_lists("a", "b", "", &dataset), DSL_STATUS_INVALID, "folder");
+    CHECK_STATUS(dsl_dataset_open_lists("a", "b", "c", NULL), DSL_STATUS_INVALID, "out_dataset");
+    CHECK_STATUS(dsl_dataset_manifest(NULL, NULL, 0, NULL), DSL_STATUS_INVALID, "dataset");
     CHECK_STATUS(dsl_dataset_create(NULL), DSL_STATUS_INVALID, "out_dataset");
     CHECK_STATUS(dsl_dataset_add(NULL, NULL, 0, NULL, NULL), DSL_STATUS_INVALID, "dataset");
     CHECK_STATUS(dsl_dataset_set_class_name(NULL, 0, "a"), DSL_STATUS_INVALID, "dataset");
@@ -146,6 +151,34 @@ static void devices(void) {
     CHECK_OK(dsl_cuda_add_library_dir("/nowhere"));
 }
 
+/* Lists that the test writes: counts, the manifest's text, a small buffer. */
+static void lists(void) {
+    FILE *train = fopen("train.txt", "w");
+    FILE *test = fopen("test.txt", "w");
+    CHECK(train != NULL && test != NULL);
+    fputs("image_id class_id path\n1 2 images/a.png\n2 1 images/b.png\n", train);
+    fputs("image_id class_id path\n1 1 images/c.png\n", test);
+    fclose(train);
+    fclose(test);
+    dsl_dataset *dataset = NULL;
+    int64_t n = 0;
+    size_t needed = 0;
+    char text[256];
+    CHECK_OK(dsl_dataset_open_lists("train.txt", "test.txt", "nowhere", &dataset));
+    CHECK_OK(dsl_dataset_size(dataset, "test", &n));
+    CHECK(n == 1);
+    CHECK_STATUS(dsl_dataset_manifest(dataset, text, 10, &needed), DSL_STATUS_BUFFER_TOO_SMALL, "10");
+    CHECK(needed > 10 && needed <= sizeof text);
+    CHECK_OK(dsl_dataset_manifest(dataset, text, sizeof text, NULL));
+    CHECK(strstr(text, "nowhere/images/a.png,1,class 2,,train,\n") != NULL);
+    dsl_dataset_free(dataset);
+    CHECK_STATUS(dsl_dataset_open_lists("train.txt", "train.txt", ".", &dataset), DSL_STATUS_INVALID, "a.png");
+    CHECK_STATUS(dsl_dataset_open_lists("train.txt", "none.txt", ".", &dataset), DSL_STATUS_NOT_FOUND, "none.txt");
+    CHECK_OK(dsl_dataset_create(&dataset));
+    CHECK_STATUS(dsl_dataset_manifest(dataset, text, sizeof text, NULL), DSL_STATUS_INVALID, "no images");
+    dsl_dataset_free(dataset);
+}
+
 int main(void) {
     devices();
     versions();
@@ -154,6 +187,7 @@ int main(void) {
     nulls();
     struct_sizes();
     train_options();
+    lists();
     CHECK(dsl_live_handles() == 0);
     return finish();
 }

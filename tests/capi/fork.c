@@ -39,6 +39,8 @@ static int child(void) {
     FORKED(dsl_image_size(image, &i32, &i32));
     FORKED(dsl_image_pixels(image, NULL, 0));
     FORKED(dsl_dataset_open("a.csv", &dataset));
+    FORKED(dsl_dataset_open_lists("a.txt", "b.txt", "c", &dataset));
+    FORKED(dsl_dataset_manifest(NULL, NULL, 0, NULL));
     FORKED(dsl_dataset_create(&dataset));
     FORKED(dsl_dataset_add(NULL, image, 0, NULL, NULL));
     FORKED(dsl_dataset_set_class_name(NULL, 0, "a"));

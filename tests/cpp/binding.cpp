@@ -49,6 +49,7 @@ static void errors() {
     CHECK(code_of([] { dsl::Model::load("missing.dsl"); }) == DSL_STATUS_NOT_FOUND);
     CHECK(code_of([] { dsl::Image::load("missing.png"); }) == DSL_STATUS_NOT_FOUND);
     CHECK(code_of([] { dsl::Dataset::open("missing.csv"); }) == DSL_STATUS_NOT_FOUND);
+    CHECK(code_of([] { dsl::Dataset::open_lists("missing.txt", "missing.txt", "."); }) == DSL_STATUS_NOT_FOUND);
     const std::vector<std::uint8_t> few(3);
     CHECK(code_of([&] { dsl::Image::from_array<std::uint8_t>(few, {2, 2, 1, 0}); }) == DSL_STATUS_INVALID);
     CHECK(code_of([] { dsl::set_num_threads(-1); }) == DSL_STATUS_INVALID);
@@ -87,6 +88,7 @@ static void chain() {
         dataset.add(images.back(), i % 2, i < 12 ? "train" : i < 16 ? "val" : "test");
     }
     CHECK(dataset.size("test") == 4 && dataset.size() == 20);
+    CHECK(dataset.manifest().rfind("path,label,class_name,mask,split,group\n", 0) == 0);
     int told = 0;
     const std::string report = dsl::train(dataset, tiny(), [&](const dsl_progress &) { return ++told > 0; });
     CHECK(told > 0 && report.find("\"steps\": 2") != std::string::npos);

@@ -1,19 +1,24 @@
-"""The command line: python3 -m dsl train | embed | heatmap | evaluate | info | experiment | convert-weights."""
+"""The command line: python3 -m dsl train | embed | heatmap | evaluate | manifest | info | experiment | convert-weights."""
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
+import os
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
-from . import Error, Model, convert_weights, evaluate, load_image, overlay, train, wait_for_files
+from . import Dataset, Error, Model, convert_weights, evaluate, load_image, overlay, train, wait_for_files
 from .experiment import cli as experiment
 from .training import last_path
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png"}
+
+DATA = "manifest.csv (path,label[,class_name][,split][,group]), a folder of a published data set, or one with a subfolder per class"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,9 +41,9 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="dsl", description="Dynamic subspace metric learning for medical images. For research, not a medical device.")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    p = commands.add_parser("train", help="train a model on a manifest or a folder with a subfolder per class")
+    p = commands.add_parser("train", help="train a model on a data set")
     p.set_defaults(run=run_train)
-    p.add_argument("data", help="manifest.csv (path,label[,class_name][,split][,group]) or a folder")
+    p.add_argument("data", help=DATA)
     p.add_argument("-o", "--out", required=True, help="where the best model goes; the last one goes to NAME.last.dsl")
     p.add_argument("--learners", default="dynamic", help="dynamic (default), or a number")
     p.add_argument("--backbone", choices=["resnet18", "resnet34", "resnet50"])
@@ -74,9 +79,14 @@ def parser() -> argparse.ArgumentParser:
     p = commands.add_parser("evaluate", help="score a model on a split")
     p.set_defaults(run=run_evaluate)
     add_model(p)
-    p.add_argument("data", help="manifest.csv or a folder")
+    p.add_argument("data", help=DATA)
     p.add_argument("--split", default="test", help="train, val, test (default), or all")
     p.add_argument("--json", help="write all scores to this file")
+
+    p = commands.add_parser("manifest", help="write what a data set holds as a manifest: a line for each image with its class, split and group")
+    p.set_defaults(run=run_manifest)
+    p.add_argument("data", help=DATA)
+    p.add_argument("-o", "--out", required=True, help="a .csv file")
 
     p = commands.add_parser("info", help="say what a model file holds")
     p.set_defaults(run=run_info)
@@ -171,6 +181,21 @@ def run_evaluate(o: argparse.Namespace) -> None:
         for average in ("micro", "macro"):
             s = found[average]
             print(f"  {average}  " + "   ".join(f"R@{k} {s[f'recall_at_{k}']:.4f}" for k in (1, 2, 4, 8)) + f"   MAP@R {s['map_at_r']:.4f}")
+
+
+def run_manifest(o: argparse.Namespace) -> None:
+    with Dataset.open(o.data) as dataset:
+        rows = dataset.manifest()
+    folder = os.path.dirname(os.path.abspath(o.out))
+    for row in rows:  # paths in a manifest are relative to it
+        row.update({cell: os.path.relpath(row[cell], folder) for cell in ("path", "mask") if row[cell]})
+    with open(o.out, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        out = csv.DictWriter(file, rows[0])
+        out.writeheader()
+        out.writerows(rows)
+    counts = Counter(row["split"] for row in rows)
+    classes, groups = len({row["label"] for row in rows}), len({row["group"] for row in rows} - {""})
+    print(f"{len(rows)} images of {classes} classes in {o.out}: " + ", ".join(f"{counts[s]} {s}" for s in ("train", "val", "test")) + f"; {groups} groups")
 
 
 def run_info(o: argparse.Namespace) -> None:

@@ -178,6 +178,8 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "dsl_image_pixels": (c_int32, [_HANDLE, POINTER(c_uint8), c_size_t]),
     "dsl_image_free": (None, [_HANDLE]),
     "dsl_dataset_open": (c_int32, [c_char_p, _OUT]),
+    "dsl_dataset_open_lists": (c_int32, [c_char_p, c_char_p, c_char_p, _OUT]),
+    "dsl_dataset_manifest": (c_int32, [_HANDLE, c_char_p, c_size_t, POINTER(c_size_t)]),
     "dsl_dataset_create": (c_int32, [_OUT]),
     "dsl_dataset_add": (c_int32, [_HANDLE, _HANDLE, c_int64, c_char_p, c_char_p]),
     "dsl_dataset_set_class_name": (c_int32, [_HANDLE, c_int64, c_char_p]),
@@ -339,7 +341,7 @@ def text_of(function: str, about: Handle | int) -> str:
         check(status)
     buffer = ctypes.create_string_buffer(needed.value)
     check(call(of, buffer, len(buffer), None))
-    return buffer.value.decode()
+    return buffer.value.decode("utf-8", "surrogateescape")  # names of files may be anything
 
 
 def device_count() -> int:

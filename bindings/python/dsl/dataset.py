@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import ctypes
+import io
 import os
 from collections.abc import Mapping, Sequence
 from ctypes import c_int64
@@ -21,8 +23,15 @@ class Dataset:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Dataset:
-        """A manifest (CSV with path,label[,class_name][,mask][,split][,group]) or a folder with a subfolder of images per class."""
+        """A manifest (CSV with path,label[,class_name][,mask][,split][,group]), a folder that holds ISIC 2019, HAM10000, MURA or HyperKvasir as
+        they are published, or a folder with a subfolder of images per class."""
         return cls(create("dsl_dataset_open", "dsl_dataset_free", _native.encode_path(path)))
+
+    @classmethod
+    def open_lists(cls, train_list: str | os.PathLike[str], test_list: str | os.PathLike[str], folder: str | os.PathLike[str]) -> Dataset:
+        """The lists of training and test images that the method's authors publish: a header line, then "image_id class_id path" per line,
+        class numbers from 1, paths relative to folder. Images need not be there until they are used."""
+        return cls(create("dsl_dataset_open_lists", "dsl_dataset_free", *map(_native.encode_path, (train_list, test_list, folder))))
 
     @classmethod
     def from_arrays(cls, images: ImagesLike, labels: Sequence[int], *, class_names: Sequence[str] | Mapping[int, str] | None = None,
@@ -52,6 +61,10 @@ class Dataset:
         n = c_int64()
         check(lib().dsl_dataset_size(self._handle.pointer, split.encode(), ctypes.byref(n)))
         return n.value
+
+    def manifest(self) -> list[dict[str, str]]:
+        """What was read: for each image its path ("" in memory), label, class_name, mask, split and group."""
+        return list(csv.DictReader(io.StringIO(_native.text_of("dsl_dataset_manifest", self._handle), newline="")))
 
     def __len__(self) -> int:
         return self.size()
