@@ -39,7 +39,7 @@ func naiveDistance(x []float64, dim, i, j int) float64 {
 }
 
 // checkGradient compares grad with central differences of value in float64, step 1e-6. The tolerance is float32's rounding
-// of a gradient below 1, and 1e-12/1e-6 of the difference.
+// of a gradient below 1 (in proportion above), and 1e-12/1e-6 of the difference.
 func checkGradient(t *testing.T, name string, x []float32, grad []float32, value func(x []float64) float64) {
 	t.Helper()
 	const step = 1e-6
@@ -53,7 +53,7 @@ func checkGradient(t *testing.T, name string, x []float32, grad []float32, value
 		wide[i] = keep - step
 		down := value(wide)
 		wide[i] = keep
-		if want := (up - down) / (2 * step); math.Abs(float64(grad[i])-want) > 2e-6 {
+		if want := (up - down) / (2 * step); math.Abs(float64(grad[i])-want) > 2e-6*max(1, math.Abs(want)) {
 			t.Errorf("%s: gradient %d: got %v, want %v", name, i, grad[i], want)
 		}
 	}
@@ -64,18 +64,24 @@ type oracle func(t *testing.T, l Loss, x []float32, dim int, labels []int64) fun
 
 // metrics are the losses of unit rows, each with its oracle.
 var metrics = []struct {
-	name   string
-	loss   string
-	o      Options
-	naive  oracle
-	random bool // draws by the order of the batch
+	name    string
+	loss    string
+	o       Options
+	naive   oracle
+	least   float64 // of the gradient across nearly equal rows
+	random  bool    // draws by the order of the batch
+	proxies bool    // compares rows with something that stays where it is
 }{
-	{name: "margin", loss: "margin", naive: naiveMargin},
-	{name: "margin of a learnt beta", loss: "margin", o: Options{Beta: BetaLearnt, Nu: 0.3}, naive: naiveMargin},
-	{name: "margin of a beta per class", loss: "margin", o: Options{Beta: BetaPerClass, Nu: 0.3}, naive: naiveMargin},
-	{name: "margin of distance-weighted pairs", loss: "margin", o: Options{Mining: "distance-weighted"}, naive: naiveMargin, random: true},
-	{name: "contrastive", loss: "contrastive", naive: naiveContrastive},
-	{name: "triplet", loss: "triplet", naive: naiveTriplet},
+	{name: "margin", loss: "margin", naive: naiveMargin, least: 0.1},
+	{name: "margin of a learnt beta", loss: "margin", o: Options{Beta: BetaLearnt, Nu: 0.3}, naive: naiveMargin, least: 0.1},
+	{name: "margin of a beta per class", loss: "margin", o: Options{Beta: BetaPerClass, Nu: 0.3}, naive: naiveMargin, least: 0.1},
+	{name: "margin of distance-weighted pairs", loss: "margin", o: Options{Mining: "distance-weighted"}, naive: naiveMargin, least: 0.1, random: true},
+	{name: "contrastive", loss: "contrastive", naive: naiveContrastive, least: 0.1},
+	{name: "triplet", loss: "triplet", naive: naiveTriplet, least: 0.1},
+	{name: "proxy-anchor", loss: "proxy-anchor", naive: naiveProxyAnchor, least: 0.1, proxies: true},
+	// inner products of nearly equal rows pull along the rows; what is left is in proportion to the rows' differences of 1e-3
+	{name: "multi-similarity", loss: "multi-similarity", naive: naiveMultiSimilarity, least: 1e-4},
+	{name: "supervised-contrastive", loss: "supervised-contrastive", naive: naiveSupervisedContrastive, least: 1e-4},
 }
 
 // made is one of metrics for rows of dim and the labels of these tests.
@@ -152,11 +158,14 @@ func TestEveryMetricLossIsInvariant(t *testing.T) {
 			return v
 		}
 		want := value(x, labels)
-		if m.random {
-			reversed, back = x, labels
+		got := map[string]float64{}
+		if !m.random {
+			got["permuted batch"] = value(reversed, back)
 		}
-		for name, got := range map[string]float64{"renamed labels": value(x, renamed), "permuted batch": value(reversed, back),
-			"rotated embeddings": value(turned, labels)} {
+		if !m.proxies { // their own test renames and rotates the proxies too
+			got["renamed labels"], got["rotated embeddings"] = value(x, renamed), value(turned, labels)
+		}
+		for name, got := range got {
 			if math.Abs(got-want) > 1e-12 {
 				t.Errorf("%s: %s: got %v, want %v", m.name, name, got, want)
 			}
@@ -177,7 +186,7 @@ func TestEveryMetricLossOfCoincidingRowsEqualsTheNaiveLoop(t *testing.T) {
 			t.Errorf("%s: got %v of %d terms, %v, want %v of %d", m.name, got, terms, err, want, wantTerms)
 		}
 		// between coinciding rows no direction is better than another: all gradient there is lies along the row
-		if moved := tangential(x, dim, grad); moved > 1e-6 {
+		if moved := tangential(x, dim, grad); moved > 1e-6 && !m.proxies {
 			t.Errorf("%s: got gradient %v across the row, want 0", m.name, moved)
 		}
 	}
@@ -190,8 +199,27 @@ func TestEveryMetricLossOfNearlyEqualRowsStillHasAGradient(t *testing.T) {
 		if _, terms, err := made(t, m.loss, m.o, dim).Compute(x, dim, labels, grad); err != nil || terms == 0 {
 			t.Fatalf("%s: got %d terms, %v", m.name, terms, err)
 		}
-		if moved := tangential(x, dim, grad); moved < 0.1 {
-			t.Errorf("%s: got gradient %v across the rows, want more", m.name, moved)
+		if moved := tangential(x, dim, grad); moved < m.least {
+			t.Errorf("%s: got gradient %v across the rows, want %v or more", m.name, moved, m.least)
+		}
+	}
+}
+
+func TestGradientsOfRowsNeedNotBeAcrossThem(t *testing.T) {
+	const dim = 6
+	x, labels := batch(7, 12, dim, 3)
+	for _, m := range metrics {
+		grad := make([]float32, len(x))
+		if _, _, err := made(t, m.loss, m.o, dim).Compute(x, dim, labels, grad); err != nil {
+			t.Fatal(err)
+		}
+		var whole float64
+		for _, g := range grad {
+			whole += float64(g) * float64(g)
+		}
+		// the gradient is that of free rows: taking out what lies along a row is for who made it of unit length
+		if across := tangential(x, dim, grad); across > 0.999*math.Sqrt(whole) {
+			t.Errorf("%s: got a gradient of %v, of which %v lies across the rows", m.name, math.Sqrt(whole), across)
 		}
 	}
 }
@@ -271,11 +299,19 @@ func TestEveryLossRefusesBadArguments(t *testing.T) {
 func TestEveryLossAllocatesNothingInSteadyState(t *testing.T) {
 	const n, dim = 32, 16
 	x, labels := batch(1, n, dim, 4)
-	grad := make([]float32, n*dim)
+	grad, neurons := make([]float32, n*dim), rng.New(1, "test").Perm(dim)
 	for _, l := range all(t, dim) {
 		allocs := testing.AllocsPerRun(10, func() {
+			if p, ok := l.(PerNeuron); ok {
+				if err := p.Select(neurons); err != nil {
+					t.Fatal(err)
+				}
+			}
 			if _, _, err := l.Compute(x, dim, labels, grad); err != nil {
 				t.Fatal(err)
+			}
+			if p, ok := l.(Parametric); ok {
+				p.Update(1e-4)
 			}
 		})
 		if allocs != 0 {

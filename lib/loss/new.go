@@ -32,6 +32,9 @@ var builders = []struct {
 	{"margin", buildMargin},
 	{"contrastive", func(Options) (Loss, error) { return NewContrastive(), nil }},
 	{"triplet", func(Options) (Loss, error) { return NewTriplet(), nil }},
+	{"proxy-anchor", buildProxyAnchor},
+	{"multi-similarity", func(Options) (Loss, error) { return NewMultiSimilarity(), nil }},
+	{"supervised-contrastive", func(Options) (Loss, error) { return NewSupervisedContrastive(), nil }},
 	{"classification", func(Options) (Loss, error) { return NewClassification(), nil }},
 }
 

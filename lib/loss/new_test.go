@@ -41,6 +41,8 @@ func TestNewRefusesOptionsThatDoNotGoTogether(t *testing.T) {
 		"a penalty that is no number":   {"margin", Options{Beta: BetaLearnt, Nu: math.NaN()}, "nu"},
 		"an infinite penalty":           {"margin", Options{Beta: BetaLearnt, Nu: math.Inf(1)}, "nu"},
 		"a beta for each of no classes": {"margin", Options{Beta: BetaPerClass}, "classes"},
+		"proxies of no classes":         {"proxy-anchor", Options{EmbeddingDim: 4}, "0 classes"},
+		"proxies of no neurons":         {"proxy-anchor", Options{NumClasses: 4}, "embedding of 0"},
 		"mining without the margin":     {"triplet", Options{Mining: "nearest"}, "nearest"},
 		"a beta without the margin":     {"contrastive", Options{Beta: BetaLearnt}, BetaLearnt},
 		"a penalty without the margin":  {"classification", Options{Nu: 1}, "nu"},
