@@ -34,6 +34,17 @@ func Dots[T Float](a, b []T, dim int, out []T, stride int) {
 	}
 }
 
+// galleryTile is the number of gallery rows that stay in the first-level caches while the queries pass over them.
+const galleryTile = 128
+
+// Products is Dots of a few queries with the many rows of a gallery, a tile of the gallery at a time. Every value is that of Dots.
+func Products[T Float](queries, gallery []T, dim int, out []T, stride int) {
+	for from := 0; from*dim < len(gallery); from += galleryTile {
+		to := min(from+galleryTile, len(gallery)/dim)
+		Dots(queries, gallery[from*dim:to*dim], dim, out[from:], stride)
+	}
+}
+
 func row[T Float](x []T, i, dim int) []T { return x[i*dim : (i+1)*dim] }
 
 // dot3x2 keeps six sums at a time: five loads feed six products. Eight (4 × 2) spill a sum to the stack in each turn

@@ -110,16 +110,10 @@ func newSearch(x []float32, dim int, labels, groups []int64, workers int) *searc
 	return s
 }
 
-// galleryTile is the number of gallery rows that stay in the cache while a piece's queries pass over them.
-const galleryTile = 128
-
 // queries ranks and scores the queries lo..hi-1.
 func (s *search) queries(w *scratch, lo, hi int) {
 	w.dots = distance.Resize(w.dots, queriesPerPiece*s.n)
-	for g := 0; g < s.n; g += galleryTile {
-		end := min(g+galleryTile, s.n)
-		distance.Dots(s.x[lo*s.dim:hi*s.dim], s.x[g*s.dim:end*s.dim], s.dim, w.dots[g:], s.n)
-	}
+	distance.Products(s.x[lo*s.dim:hi*s.dim], s.x, s.dim, w.dots, s.n)
 	for q := lo; q < hi; q++ {
 		score := w.dots[(q-lo)*s.n : (q-lo+1)*s.n]
 		for i, h := range s.half {

@@ -16,7 +16,7 @@ func decodeBody(body []byte) (*File, error) {
 			BatchNorm: string(a.BatchNorm()), Head: string(a.Head()), EmbeddingDim: int(a.EmbeddingDim())},
 		Preprocess: Preprocess{InputSize: int(p.InputSize()), ResizeNum: int(p.ResizeNum()), ResizeDen: int(p.ResizeDen())},
 		ClassNames: list(m.ClassNamesLength(), func(i int) string { return string(m.ClassNames(i)) }),
-		Learners:   list(m.LearnersLength(), func(i int) []int32 { return decodeLearner(m, i) }),
+		Learners:   list(m.LearnersLength(), func(i int) []int32 { return decodeLearner(m.Learners, i) }),
 		Card:       decodeCard(m.Card(nil)),
 	}
 	if got, want := [2]int{p.MeanLength(), p.StdLength()}, [2]int{3, 3}; got != want {
@@ -49,9 +49,9 @@ func list[T any](n int, get func(int) T) []T {
 	return items
 }
 
-func decodeLearner(m *fb.Model, i int) []int32 {
+func decodeLearner(get func(*fb.Learner, int) bool, i int) []int32 {
 	var l fb.Learner
-	m.Learners(&l, i)
+	get(&l, i)
 	return list(l.NeuronsLength(), l.Neurons)
 }
 

@@ -20,7 +20,7 @@ func Encode(f *File) ([]byte, error) {
 		return nil, errs.New(errs.Invalid, "modelfile: got %d bytes of tensors and blobs, want less than 2 GiB", size)
 	}
 	body := buildBody(f, int(size))
-	if err := verifyBody(body); err != nil { // too many objects
+	if err := verifyBody(body, modelLayout); err != nil { // too many objects
 		return nil, errs.Wrap(errs.Invalid, err, "modelfile")
 	}
 	kind := uint32(kindModel)
@@ -33,22 +33,24 @@ func Encode(f *File) ([]byte, error) {
 // roughBytes is the body's size, a little overestimated.
 func (f *File) roughBytes() uint64 {
 	size := uint64(1<<16 + 8*f.Arch.EmbeddingDim + 64*len(f.Learners) + 4*maxTextBytes)
-	tensors := func(list []Tensor) {
-		for i := range list {
-			dtype, n, _ := list[i].dataType()
-			size += uint64(n)*uint64(elementSize(dtype)) + uint64(len(list[i].Name)) + 128
-		}
-	}
-	tensors(f.Tensors)
+	size += roughTensors(f.Tensors)
 	for _, name := range f.ClassNames {
 		size += uint64(len(name)) + 16
 	}
 	if c := f.Checkpoint; c != nil {
-		tensors(c.Tensors)
+		size += roughTensors(c.Tensors)
 		for _, b := range c.Blobs {
 			size += uint64(len(b.Data)+len(b.Name)) + 64
 		}
 		size += uint64(len(c.Ints)+len(c.Floats)) * (maxNameBytes + 64)
+	}
+	return size
+}
+
+func roughTensors(list []Tensor) (size uint64) {
+	for i := range list {
+		dtype, n, _ := list[i].dataType()
+		size += uint64(n)*uint64(elementSize(dtype)) + uint64(len(list[i].Name)) + 128
 	}
 	return size
 }
@@ -61,8 +63,10 @@ type writer struct {
 
 type offset = flatbuffers.UOffsetT
 
+func newWriter(size int) *writer { return &writer{Builder: flatbuffers.NewBuilder(size)} }
+
 func buildBody(f *File, size int) []byte {
-	w := &writer{Builder: flatbuffers.NewBuilder(size)}
+	w := newWriter(size)
 	arch := w.arch(&f.Arch)
 	preprocess := w.preprocess(&f.Preprocess)
 	classNames := vector(w, f.ClassNames, w.CreateString)

@@ -19,11 +19,11 @@ func subject(name string) string {
 }
 
 // refused names the file that a check refused. The checks return plain errors, which mean Corrupt here (in Encode the
-// same ones mean Invalid), or Unsupported ones.
+// same ones mean Invalid), or ones that say that they are Unsupported or Invalid.
 func refused(name string, err error) error {
 	kind := errs.Corrupt
-	if errs.KindOf(err) == errs.Unsupported {
-		kind = errs.Unsupported
+	if k := errs.KindOf(err); k == errs.Unsupported || k == errs.Invalid {
+		kind = k
 	}
 	return errs.Wrap(kind, err, "%s", subject(name))
 }

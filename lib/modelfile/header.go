@@ -14,7 +14,7 @@ import (
 //
 //	 0  magic, 8 bytes
 //	 8  format version, uint32
-//	12  kind, uint32: 1 model, 2 checkpoint
+//	12  kind, uint32: 1 model, 2 checkpoint, 3 gallery
 //	16  flags, uint32: 0 in version 1
 //	20  0, uint32
 //	24  size of the zstd frame, uint64
@@ -29,6 +29,7 @@ const (
 
 	kindModel      = 1
 	kindCheckpoint = 2
+	kindGallery    = 3
 
 	// magic, as PNG's, shows at once a transfer that changed line ends or cut the eighth bit.
 	magic = "\x89DSL\r\n\x1a\n"
@@ -90,8 +91,8 @@ func decodeHeader(b []byte, fileBytes uint64, limits Limits) (*header, error) {
 			return nil, fmt.Errorf("header: got flags or reserved bytes other than 0")
 		}
 	}
-	if h.kind != kindModel && h.kind != kindCheckpoint {
-		return nil, fmt.Errorf("header: got kind %d, want %d (model) or %d (checkpoint)", h.kind, kindModel, kindCheckpoint)
+	if h.kind < kindModel || h.kind > kindGallery {
+		return nil, fmt.Errorf("header: got kind %d, want %d (model), %d (checkpoint) or %d (gallery)", h.kind, kindModel, kindCheckpoint, kindGallery)
 	}
 	return h, h.checkSizes(fileBytes, limits)
 }

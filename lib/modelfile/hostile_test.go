@@ -92,7 +92,8 @@ func TestHeaderDefects(t *testing.T) {
 		{"a line end changed in transfer", bytes.Replace(good, []byte("\r\n"), []byte("\n"), 1), errs.Corrupt, "not a .dsl file"},
 		{"a newer version", patch(good, func(b []byte) { le.PutUint32(b[8:], 2) }), errs.Unsupported, "got format version 2, want 1"},
 		{"version 0", patch(good, func(b []byte) { le.PutUint32(b[8:], 0) }), errs.Unsupported, "got format version 0"},
-		{"an unknown kind", patch(good, func(b []byte) { b[12] = 3 }), errs.Corrupt, "got kind 3"},
+		{"an unknown kind", patch(good, func(b []byte) { b[12] = 4 }), errs.Corrupt, "got kind 4"},
+		{"a model that says gallery", patch(good, func(b []byte) { b[12] = 3 }), errs.Invalid, "want a model"},
 		{"a model that says checkpoint", patch(good, func(b []byte) { b[12] = 2 }), errs.Corrupt, "as the header says"},
 		{"an unknown flag", patch(good, func(b []byte) { b[16] = 1 }), errs.Corrupt, "flags"},
 		{"a reserved byte", patch(good, func(b []byte) { b[91] = 1 }), errs.Corrupt, "reserved"},
@@ -325,7 +326,7 @@ func TestBodyDefects(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBody(withOddType())
-			if err := verifyBody(b.b); err != nil {
+			if err := verifyBody(b.b, modelLayout); err != nil {
 				t.Fatalf("undamaged: %v", err)
 			}
 			c.damage(b)
@@ -435,6 +436,7 @@ func TestLayoutsMirrorTheSchema(t *testing.T) {
 	}
 	layouts := map[string]*layout{}
 	collect(modelLayout, layouts)
+	collect(galleryLayout, layouts)
 	tables := regexp.MustCompile(`(?s)table (\w+) \{(.*?)\}`).FindAllStringSubmatch(string(schema), -1)
 	if len(tables) != len(layouts) {
 		t.Errorf("got %d layouts, want %d", len(layouts), len(tables))

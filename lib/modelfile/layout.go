@@ -92,4 +92,9 @@ var (
 		{name: "card", kind: child, table: cardLayout},
 		{name: "checkpoint", kind: child, table: checkpointLayout, optional: true},
 	}}
+	galleryLayout = &layout{"Gallery", []field{
+		{name: "model", kind: text},
+		{name: "learners", kind: childVector, table: learnerLayout},
+		{name: "tensors", kind: childVector, table: tensorLayout},
+	}}
 )

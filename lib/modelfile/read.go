@@ -27,7 +27,7 @@ func (l Limits) maxBodyBytes() uint64 {
 // Read reads and checks a model or a checkpoint. Which tensors it must hold is the caller's to state: File.Expect.
 //
 // Errors: errs.NotFound; errs.IO; errs.Corrupt for whatever Write did not make; errs.Unsupported for a newer format
-// version and for a body larger than limits. They name the file by its base name.
+// version and for a body larger than limits; errs.Invalid for a gallery. They name the file by its base name.
 func Read(path string, limits Limits) (*File, error) {
 	h, frame, err := readFrame(path, limits)
 	if err != nil {
@@ -96,6 +96,9 @@ func decode(name string, h *header, frame []byte) (*File, error) {
 
 func decodeFrame(h *header, frame []byte) (f *File, err error) {
 	defer errs.Recover(&err) // a last belt; the fuzz targets go round it
+	if h.kind == kindGallery {
+		return nil, errs.New(errs.Invalid, "got the gallery of an index, want a model")
+	}
 	body, err := unpack(h, frame)
 	if err != nil {
 		return nil, err
@@ -111,7 +114,7 @@ func decodeFrame(h *header, frame []byte) (f *File, err error) {
 
 // parseBody makes a File of untrusted bytes.
 func parseBody(body []byte) (*File, error) {
-	if err := verifyBody(body); err != nil {
+	if err := verifyBody(body, modelLayout); err != nil {
 		return nil, err
 	}
 	f, err := decodeBody(body)

@@ -28,8 +28,8 @@ type verifier struct {
 // span is the claimed range [start, end).
 type span struct{ start, end uint64 }
 
-// verifyBody checks that body is a FlatBuffer of schema/model.fbs that its generated accessors can read safely.
-func verifyBody(body []byte) error {
+// verifyBody checks that body is a FlatBuffer of schema/model.fbs, with a root of that layout, that its generated accessors can read safely.
+func verifyBody(body []byte, layout *layout) error {
 	const rootBytes = 8 // offset of the root table, file identifier
 	if len(body) < rootBytes || len(body) > maxBody {
 		return fmt.Errorf("body: got %d bytes, want %d to %d", len(body), rootBytes, maxBody)
@@ -41,7 +41,7 @@ func verifyBody(body []byte) error {
 	v.claim(0, rootBytes)
 	root, err := v.follow(0)
 	if err == nil {
-		err = v.table(root, modelLayout)
+		err = v.table(root, layout)
 	}
 	if err == nil {
 		err = v.checkSpans()

@@ -22,9 +22,14 @@ func Write(path string, f *File) error {
 	if err != nil {
 		return err
 	}
+	return writeFile(path, data)
+}
+
+// writeFile is Write for a file's bytes.
+func writeFile(path string, data []byte) error {
 	removeStale(path)
 	var temp *os.File
-	err = step("create", func() (err error) { temp, err = createTemp(path); return err })
+	err := step("create", func() (err error) { temp, err = createTemp(path); return err })
 	if err != nil {
 		return ioError(path, "cannot write it", err)
 	}

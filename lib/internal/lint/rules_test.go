@@ -54,7 +54,7 @@ var packages = map[string]rule{
 	"model": {level: 5},
 
 	"modelfile": {level: 6},
-	"index":     {level: 6},
+	"index":     {level: 6, same: []string{"modelfile"}}, // its galleries are .dsl files
 	"eval":      {level: 6, same: []string{"index"}},
 
 	"train": {level: 7},

@@ -1223,3 +1223,100 @@ func ModelAddCheckpoint(builder *flatbuffers.Builder, checkpoint flatbuffers.UOf
 func ModelEnd(builder *flatbuffers.Builder) flatbuffers.UOffsetT {
 	return builder.EndObject()
 }
+
+type Gallery struct {
+	_tab flatbuffers.Table
+}
+
+func GetRootAsGallery(buf []byte, offset flatbuffers.UOffsetT) *Gallery {
+	n := flatbuffers.GetUOffsetT(buf[offset:])
+	x := &Gallery{}
+	x.Init(buf, n+offset)
+	return x
+}
+
+func GetSizePrefixedRootAsGallery(buf []byte, offset flatbuffers.UOffsetT) *Gallery {
+	n := flatbuffers.GetUOffsetT(buf[offset+flatbuffers.SizeUint32:])
+	x := &Gallery{}
+	x.Init(buf, n+offset+flatbuffers.SizeUint32)
+	return x
+}
+
+func (rcv *Gallery) Init(buf []byte, i flatbuffers.UOffsetT) {
+	rcv._tab.Bytes = buf
+	rcv._tab.Pos = i
+}
+
+func (rcv *Gallery) Table() flatbuffers.Table {
+	return rcv._tab
+}
+
+func (rcv *Gallery) Model() []byte {
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(4))
+	if o != 0 {
+		return rcv._tab.ByteVector(o + rcv._tab.Pos)
+	}
+	return nil
+}
+
+func (rcv *Gallery) Learners(obj *Learner, j int) bool {
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(6))
+	if o != 0 {
+		x := rcv._tab.Vector(o)
+		x += flatbuffers.UOffsetT(j) * 4
+		x = rcv._tab.Indirect(x)
+		obj.Init(rcv._tab.Bytes, x)
+		return true
+	}
+	return false
+}
+
+func (rcv *Gallery) LearnersLength() int {
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(6))
+	if o != 0 {
+		return rcv._tab.VectorLen(o)
+	}
+	return 0
+}
+
+func (rcv *Gallery) Tensors(obj *Tensor, j int) bool {
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(8))
+	if o != 0 {
+		x := rcv._tab.Vector(o)
+		x += flatbuffers.UOffsetT(j) * 4
+		x = rcv._tab.Indirect(x)
+		obj.Init(rcv._tab.Bytes, x)
+		return true
+	}
+	return false
+}
+
+func (rcv *Gallery) TensorsLength() int {
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(8))
+	if o != 0 {
+		return rcv._tab.VectorLen(o)
+	}
+	return 0
+}
+
+func GalleryStart(builder *flatbuffers.Builder) {
+	builder.StartObject(3)
+}
+func GalleryAddModel(builder *flatbuffers.Builder, model flatbuffers.UOffsetT) {
+	builder.PrependUOffsetTSlot(0, flatbuffers.UOffsetT(model), 0)
+}
+func GalleryAddLearners(builder *flatbuffers.Builder, learners flatbuffers.UOffsetT) {
+	builder.PrependUOffsetTSlot(1, flatbuffers.UOffsetT(learners), 0)
+}
+func GalleryStartLearnersVector(builder *flatbuffers.Builder, numElems int) flatbuffers.UOffsetT {
+	return builder.StartVector(4, numElems, 4)
+}
+func GalleryAddTensors(builder *flatbuffers.Builder, tensors flatbuffers.UOffsetT) {
+	builder.PrependUOffsetTSlot(2, flatbuffers.UOffsetT(tensors), 0)
+}
+func GalleryStartTensorsVector(builder *flatbuffers.Builder, numElems int) flatbuffers.UOffsetT {
+	return builder.StartVector(4, numElems, 4)
+}
+func GalleryEnd(builder *flatbuffers.Builder) flatbuffers.UOffsetT {
+	return builder.EndObject()
+}

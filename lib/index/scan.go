@@ -1,0 +1,217 @@
+package index
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"slices"
+
+	"libdsl/lib/distance"
+	"libdsl/lib/internal/par"
+)
+
+const (
+	queriesPerPiece = 15      // that share a pass over the gallery, a multiple of the kernel's three
+	rowsPerBlock    = 2048    // whose products with a piece's queries are held at a time, 120 KB
+	rowsPerSegment  = 1 << 14 // at least, of a task
+	slack           = 16      // candidates beyond k: float32 hardly ever confuses more rows
+	maxCandidates   = 1 << 22 // of all queries of a batch
+)
+
+// scan is one search under way: float32 products choose k + slack candidates of each query, float64 products decide among them. Where the last
+// candidate is as near to the k-th neighbour as float32 can be wrong by, float64 products of all rows decide.
+type scan struct {
+	*part
+	queries  []float32 // [Q, dim], unit rows
+	k        int       // at most n
+	threads  int
+	excluded func(query, row int) bool     // nil: none is
+	found    func(query int, best []match) // takes a query's neighbours
+	scratch  [][]float32                   // per worker: a block's products
+	tops     []best[float32]               // per segment and query of a batch
+}
+
+func (s *scan) run(ctx context.Context) error {
+	if s.k == 0 {
+		return ctx.Err()
+	}
+	workers := par.Threads(s.threads)
+	s.scratch = make([][]float32, workers)
+	for w := range s.scratch {
+		s.scratch[w] = make([]float32, queriesPerPiece*rowsPerBlock)
+	}
+	total := len(s.queries) / s.dim
+	batch := min(max(1, maxCandidates/(s.k+slack)), 4*workers*queriesPerPiece)
+	for from := 0; from < total; from += batch {
+		if err := s.batch(ctx, from, min(from+batch, total)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// batch searches for the queries from..to-1. A task is a piece of them with a segment of the gallery: few queries still occupy all threads.
+func (s *scan) batch(ctx context.Context, from, to int) error {
+	pieces := (to - from + queriesPerPiece - 1) / queriesPerPiece
+	segments := max(1, min(4*par.Threads(s.threads)/pieces, s.n/rowsPerSegment))
+	limit := min(s.k+slack, s.n)
+	s.tops = make([]best[float32], segments*(to-from))
+	for i := range s.tops {
+		s.tops[i].limit = limit
+	}
+	err := par.For(ctx, pieces*segments, 1, s.threads, func(worker, task, _ int) {
+		lo := from + task%pieces*queriesPerPiece
+		segment := task / pieces
+		s.segment(s.scratch[worker], s.tops[segment*(to-from)+lo-from:], lo, min(lo+queriesPerPiece, to), segment*s.n/segments, (segment+1)*s.n/segments)
+	})
+	if err != nil {
+		return err
+	}
+	return par.For(ctx, to-from, 1, s.threads, func(_, q, _ int) {
+		top := s.tops[q]
+		for segment := 1; segment < segments; segment++ {
+			for _, m := range s.tops[segment*(to-from)+q].items {
+				top.offer(m.score, m.row)
+			}
+		}
+		s.found(from+q, s.decide(from+q, top))
+	})
+}
+
+// segment offers the rows first..last-1 to the queries lo..hi-1.
+func (s *scan) segment(dots []float32, tops []best[float32], lo, hi, first, last int) {
+	for at := first; at < last; at += rowsPerBlock {
+		end := min(at+rowsPerBlock, last)
+		distance.Products(s.queries[lo*s.dim:hi*s.dim], s.rows[at*s.dim:end*s.dim], s.dim, dots, rowsPerBlock)
+		for q := lo; q < hi; q++ {
+			top := &tops[q-lo]
+			for i, v := range dots[(q-lo)*rowsPerBlock:][:end-at] {
+				if top.wants(v) && !s.out(q, at+i) {
+					top.offer(v, int32(at+i))
+				}
+			}
+		}
+	}
+}
+
+func (s *scan) out(query, row int) bool { return s.excluded != nil && s.excluded(query, row) }
+
+// match is a row with its similarity to a query.
+type match = scored[float64]
+
+// decide orders the candidates by float64 products and returns the k best rows.
+func (s *scan) decide(query int, top best[float32]) []match {
+	q := s.wide(query)
+	out := make([]match, len(top.items))
+	for i, m := range top.items {
+		out[i] = match{s.product(q, int(m.row)), m.row}
+	}
+	slices.SortFunc(out, match.before)
+	if len(out) < top.limit || s.n == top.limit { // there are no others
+		return out[:min(s.k, len(out))]
+	}
+	// A product of unit rows in float32 is off by dim·2⁻²⁴ at most, and a little for their rounded lengths.
+	bound := float64(s.dim+4) / (1 << 24)
+	if out[s.k-1].score > float64(top.worst())+bound {
+		return out[:s.k]
+	}
+	return s.all(query, q)
+}
+
+// all compares a query with every row in float64.
+func (s *scan) all(query int, q []float64) []match {
+	top := best[float64]{limit: s.k}
+	for i := range s.n {
+		if v := s.product(q, i); top.wants(v) && !s.out(query, i) {
+			top.offer(v, int32(i))
+		}
+	}
+	slices.SortFunc(top.items, match.before)
+	return top.items
+}
+
+func (s *scan) wide(query int) []float64 {
+	out := make([]float64, s.dim)
+	for i, v := range s.queries[query*s.dim : (query+1)*s.dim] {
+		out[i] = float64(v)
+	}
+	return out
+}
+
+func (s *scan) product(q []float64, row int) (sum float64) {
+	for i, v := range s.rows[row*s.dim : (row+1)*s.dim] {
+		sum += q[i] * float64(v)
+	}
+	return sum
+}
+
+// scored is a row with its score.
+type scored[T distance.Float] struct {
+	score T
+	row   int32
+}
+
+// before orders by descending score, then by row.
+func (a scored[T]) before(b scored[T]) int {
+	if c := cmp.Compare(b.score, a.score); c != 0 {
+		return c
+	}
+	return cmp.Compare(a.row, b.row)
+}
+
+// best keeps the limit rows that come first, in a heap whose root is the last of them.
+type best[T distance.Float] struct {
+	limit int
+	items []scored[T]
+}
+
+// wants reports whether a row behind all that were offered would be kept.
+func (b *best[T]) wants(score T) bool { return len(b.items) < b.limit || score > b.items[0].score }
+
+// worst is the score of the last row that is kept, −Inf while all are.
+func (b *best[T]) worst() T {
+	if len(b.items) < b.limit {
+		return T(math.Inf(-1))
+	}
+	return b.items[0].score
+}
+
+func (b *best[T]) offer(score T, row int32) {
+	m := scored[T]{score, row}
+	switch {
+	case len(b.items) < b.limit:
+		b.items = append(b.items, m)
+		b.up()
+	case m.before(b.items[0]) < 0:
+		b.items[0] = m
+		b.down()
+	}
+}
+
+// up moves the last item to its place, down the first.
+func (b *best[T]) up() {
+	for i := len(b.items) - 1; i > 0; {
+		parent := (i - 1) / 2
+		if b.items[i].before(b.items[parent]) < 0 {
+			return
+		}
+		b.items[i], b.items[parent] = b.items[parent], b.items[i]
+		i = parent
+	}
+}
+
+func (b *best[T]) down() {
+	for i := 0; ; {
+		last := i
+		for child := 2*i + 1; child <= 2*i+2 && child < len(b.items); child++ {
+			if b.items[child].before(b.items[last]) > 0 {
+				last = child
+			}
+		}
+		if last == i {
+			return
+		}
+		b.items[i], b.items[last] = b.items[last], b.items[i]
+		i = last
+	}
+}
