@@ -191,3 +191,16 @@ func TestNewRefusesUnknownMiners(t *testing.T) {
 		}
 	}
 }
+
+func TestADrawOfZeroTakesNoNegativeWithoutWeight(t *testing.T) {
+	d, labels := onSphere(t, 8, 1.5, 1.2) // the first negative is too far
+	m := NewDistanceWeighted(1)
+	m.Draws = 18462553 // the first draw of this seed that is 0, as one in 2^24 is
+	if u := rng.Counter(m.key, m.Draws); u != 0 {
+		t.Fatalf("got draw %v, want 0: this test needs another", u)
+	}
+	var p Pairs
+	if err := m.Mine(d, labels, &p); err != nil || p.Negatives[0].Other != 3 {
+		t.Fatalf("got %v, %v, want the second negative", p.Negatives, err)
+	}
+}
