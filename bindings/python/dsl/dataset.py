@@ -10,8 +10,11 @@ from collections.abc import Mapping, Sequence
 from ctypes import c_int64
 from typing import Any, Union
 
+import numpy as np
+
 from . import _native
 from ._native import Error, Handle, Status, check, create, lib, optional_text
+from .arrays import holds_arrays, read_arrays
 from .image import ImagesLike, Window, open_image, sequence_of
 
 
@@ -24,7 +27,9 @@ class Dataset:
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Dataset:
         """A manifest (CSV with path,label[,class_name][,mask][,split][,group]), a folder that holds ISIC 2019, HAM10000, MURA or HyperKvasir as
-        they are published, or a folder with a subfolder of images per class."""
+        they are published, a folder with a subfolder of images per class, or NumPy files (see open_arrays)."""
+        if holds_arrays(path):
+            return cls.open_arrays(path)
         return cls(create("dsl_dataset_open", "dsl_dataset_free", _native.encode_path(path)))
 
     @classmethod
@@ -34,19 +39,29 @@ class Dataset:
         return cls(create("dsl_dataset_open_lists", "dsl_dataset_free", *map(_native.encode_path, (train_list, test_list, folder))))
 
     @classmethod
+    def open_arrays(cls, path: str | os.PathLike[str], *, class_names: Sequence[str] | Mapping[int, str] | None = None, window: Window | None = None) -> Dataset:
+        """A folder of NumPy files {train,val,test}_images.npy ([N, H, W] or [N, H, W, C]) and _labels.npy ([N], from 0), or an .npz file with arrays
+        of these names, as MedMNIST has it; any of the splits may be missing. {train,val,test}_groups say which images belong together. Arrays of
+        a folder are not read into memory as they are, but the dataset keeps each image as 8-bit RGB. class_names and window: as in from_arrays."""
+        return cls.from_arrays(**read_arrays(path), class_names=class_names, window=window)
+
+    @classmethod
     def from_arrays(cls, images: ImagesLike, labels: Sequence[int], *, class_names: Sequence[str] | Mapping[int, str] | None = None,
                     splits: Sequence[str] | None = None, groups: Sequence[Any] | None = None, window: Window | None = None) -> Dataset:
-        """Images with a label >= 0 each; splits: "train", "val", "test"; groups (patient, lesion): equal values stay together."""
+        """Images with a label >= 0 each: a list, or an array [N, H, W] or [N, H, W, 1 or 3] of uint8, uint16 or floats. splits: "train", "val", "test",
+        one for each image; groups (patient, lesion): equal values stay together; class_names by label. window: the values of uint16 and floats
+        that become black and white."""
         images = sequence_of(images)
         n = len(images)
         for name, values in (("labels", labels), ("splits", splits), ("groups", groups)):
             if values is not None and len(values) != n:
                 raise Error(Status.INVALID, f"dsl: {name}: got {len(values)} for {n} images")
+        labels = _integers(labels, n)
         dataset = cls(create("dsl_dataset_create", "dsl_dataset_free"))
         for i in range(n):
             image = open_image(images[i], window)
             try:
-                check(lib().dsl_dataset_add(dataset._handle.pointer, image.pointer, int(labels[i]), optional_text(splits[i] if splits is not None else None),
+                check(lib().dsl_dataset_add(dataset._handle.pointer, image.pointer, labels[i], optional_text(splits[i] if splits is not None else None),
                                             optional_text(str(groups[i]) if groups is not None else None)))
             finally:
                 if image is not images[i]:
@@ -78,6 +93,14 @@ class Dataset:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _integers(labels: Any, n: int) -> list[int]:
+    """Labels [N] or [N, 1] as numbers for C."""
+    array = np.asarray(labels)
+    if n > 0 and (array.dtype.kind not in "iub" or array.shape not in ((n,), (n, 1))):
+        raise Error(Status.INVALID, f"dsl: labels: got {array.dtype} of shape {array.shape}, want an integer for each of {n} images")
+    return [int(label) for label in array.reshape(n)]
 
 
 # What train and evaluate read: a Dataset, a path, or (images, labels).
