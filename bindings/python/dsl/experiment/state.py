@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from . import cell as cells_
 from . import lock
@@ -37,21 +38,23 @@ def state_of(cell: Cell) -> State:
     found = cells_.result(cell)
     if found is not None:
         return State(cell, DONE, found["total_seconds"], 1.0, f"{found['steps']} steps")
+    last = _last_line(cell)
+    place = f"step {last['step']} of {last['num_steps']}" if last else ""
     if lock.holder(cells_.lock_path(cell)) is not None:
-        return _running(cell)
+        share = last["step"] / last["num_steps"] if last else 0.0
+        return State(cell, RUNNING, last["elapsed_s"] / share if share else 0.0, share, place)
     if failure_path(cell).exists():
         return State(cell, FAILED, note=failure_path(cell).read_text(errors="replace").strip())
-    return State(cell, WAITING)
+    return State(cell, WAITING, note=f"stopped at {place}" if place else "")
 
 
-def _running(cell: Cell) -> State:
-    path = cells_.log_path(cell)
-    lines = [line for line in (cells_.read_log(path, _TAIL_BYTES) if path.exists() else []) if line.get("num_steps")]
-    if not lines:
-        return State(cell, RUNNING, note="begins")
-    last = lines[-1]
-    share = last["step"] / last["num_steps"]
-    return State(cell, RUNNING, last["elapsed_s"] / share if share else 0.0, share, f"step {last['step']} of {last['num_steps']}")
+def _last_line(cell: Cell) -> dict[str, Any]:
+    """Of the training's log that says how many steps there are; empty if there is none."""
+    try:
+        lines = cells_.read_log(cells_.log_path(cell), _TAIL_BYTES)
+    except FileNotFoundError:
+        return {}
+    return next((line for line in reversed(lines) if line.get("num_steps")), {})
 
 
 def remaining_s(states: list[State], jobs: int) -> float | None:
