@@ -83,6 +83,7 @@ def test_paths_count_from_the_file_and_those_of_the_command_line_from_the_shell(
         (HEAD + "out = 1\n" + DATA + METHOD, ["out"]),
         (HEAD + DATA + METHOD + METHOD, ['method "m"', "two"]),
         (HEAD + DATA + DATA + METHOD, ['data "d"', "two"]),
+        (HEAD + DATA + 'lists = ["train.txt"]\n' + METHOD, ['data "d"', "lists"]),
         (HEAD + DATA.replace('"d"', '"../d"') + METHOD, ["../d"]),
         (HEAD + DATA.replace('name = "d"', "") + METHOD, ["name"]),
         (HEAD + DATA + METHOD + "group = 1\n", ['method "m"', "group"]),
@@ -270,3 +271,19 @@ def test_a_lock_is_held_by_one_process_and_let_go_of_when_it_ends(tmp_path):
     assert lock.holder(path) is None
     with lock.hold(path, "it"):
         pass
+
+
+def test_data_are_a_path_or_two_lists_and_have_a_test_split(tmp_path):
+    from conftest import draw
+    from dsl.overlay import write_png
+
+    for i in range(6):
+        write_png(tmp_path / f"{i}.png", draw(i))
+    for name, numbers in (("train.txt", range(4)), ("test.txt", (4, 5))):
+        (tmp_path / name).write_text("image_id class_id path\n" + "".join(f"{i} {i % 2 + 1} {i}.png\n" for i in numbers))
+    text = HEAD + DATA.replace('"d.csv"', '"."') + 'lists = ["train.txt", "test.txt"]\n' + METHOD
+    with cells_.open_data(load(tmp_path, text).cells()[0]) as data:
+        assert (data.size("train"), data.size("test")) == (4, 2)
+    (tmp_path / "d.csv").write_text("path,label,split\n" + "".join(f"{i}.png,{i % 2},train\n" for i in range(6)))
+    assert "no test split" in refusal(cells_.open_data, load(tmp_path).cells()[0])
+    assert "--data d=PATH" in refusal(cells_.open_data, load(tmp_path, (HEAD + DATA + METHOD).replace('path = "d.csv"\n', "")).cells()[0])

@@ -59,10 +59,10 @@ def run(cell: Cell) -> dict[str, Any]:
     with lock.hold(lock_path(cell), f'cell "{cell.name}"'):
         out = cell.folder / "model.dsl"
         if result_path(cell).exists():
-            for path in (result_path(cell), out, last_path(out), log_path(cell)):
+            for path in (result_path(cell), log_path(cell), *cell.folder.glob("model*.dsl")):
                 path.unlink(missing_ok=True)
         begun = time.monotonic()
-        with _open(cell) as data:
+        with open_data(cell) as data:
             with train(data, out, seed=cell.seed, log=log_path(cell), progress=sys.stderr.isatty(), **_resume(out), **cell.options) as model:
                 report, info = model.report or {}, model.info
             scores = {"best": _scores(cell, out, data), "last": _scores(cell, last_path(out), data)}
@@ -77,10 +77,11 @@ def run(cell: Cell) -> dict[str, Any]:
     return found
 
 
-def _open(cell: Cell) -> Dataset:
+def open_data(cell: Cell) -> Dataset:
     if cell.data.path is None:
         raise invalid(f'data "{cell.data.name}": got no path, want one in the configuration or --data {cell.data.name}=PATH')
-    data = dataset_of(cell.data.path)
+    path, lists = cell.data.path, cell.data.lists
+    data = Dataset.open_lists(*(path / name for name in lists), path) if lists else dataset_of(path)
     if data.size("test") == 0:
         data.close()
         raise invalid(f'data "{cell.data.name}": got no test split, want one: the scores are measured on it')
@@ -88,7 +89,7 @@ def _open(cell: Cell) -> Dataset:
 
 
 def _resume(out: Path) -> dict[str, Any]:
-    if "resume" in inspect.signature(train).parameters and last_path(out).exists():
+    if "resume" in inspect.signature(train).parameters and out.with_suffix(".checkpoint.dsl").exists():
         return {"resume": True}
     return {}
 

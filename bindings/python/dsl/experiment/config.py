@@ -25,6 +25,7 @@ RESERVED = {"seed", "log", "progress", "resume", "epochs"}
 class Data:
     name: str
     path: Path | None  # None: to be named on the command line
+    lists: list[str]  # names in path of a list of training and one of test images, see Dataset.open_lists; empty for other data
     options: dict[str, Any]
     reference: str  # text for the report: what others measured
 
@@ -151,7 +152,10 @@ def _data(table: dict[str, Any], base: Path) -> Data:
     name = _name(table, "data")
     where = f'data "{name}"'
     path, reference = _text(table, "path", where), _text(table, "reference", where)
-    return Data(name, base / path if path else None, _options(table, where, base), reference)
+    lists = table.pop("lists", [])
+    if not isinstance(lists, list) or len(lists) not in (0, 2) or not all(isinstance(x, str) for x in lists):
+        raise invalid(f"{where}: lists: got {lists!r}, want two names of files, of training and of test images")
+    return Data(name, base / path if path else None, lists, _options(table, where, base), reference)
 
 
 def _method(table: dict[str, Any], base: Path) -> Method:
