@@ -253,6 +253,21 @@ func goDatasetAdd(dataset, image C.uintptr_t, label C.int64_t, split, group *C.c
 	})
 }
 
+//export goDatasetSetMask
+func goDatasetSetMask(dataset C.uintptr_t, index C.int64_t, mask C.uintptr_t, message **C.char) C.int32_t {
+	return guard(message, func(c *call) error {
+		d, err := use[*dsl.Dataset](c, uintptr(dataset))
+		if err != nil {
+			return err
+		}
+		m, err := use[*dsl.Image](c, uintptr(mask))
+		if err != nil {
+			return err
+		}
+		return d.SetMask(int(index), m)
+	})
+}
+
 //export goDatasetSetClassName
 func goDatasetSetClassName(dataset C.uintptr_t, label C.int64_t, name *C.char, message **C.char) C.int32_t {
 	return guard(message, func(c *call) error {

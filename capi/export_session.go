@@ -30,6 +30,21 @@ func goSessionCreate(model C.uintptr_t, o *C.dsl_session_options, made *C.uintpt
 	})
 }
 
+// imageList are the images behind an array of handles.
+func imageList(c *call, images *C.uintptr_t, n C.size_t) ([]*dsl.Image, error) {
+	handles, err := slice("images", images, n)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]*dsl.Image, len(handles))
+	for i, h := range handles {
+		if list[i], err = use[*dsl.Image](c, uintptr(h)); err != nil {
+			return nil, errs.Wrap(errs.KindOf(err), err, "capi: images: row %d", i)
+		}
+	}
+	return list, nil
+}
+
 //export goSessionEmbed
 func goSessionEmbed(session C.uintptr_t, images *C.uintptr_t, n C.size_t, token C.uintptr_t, out *C.float, capacity C.size_t, message **C.char) C.int32_t {
 	return guard(message, func(c *call) error {
@@ -37,15 +52,9 @@ func goSessionEmbed(session C.uintptr_t, images *C.uintptr_t, n C.size_t, token 
 		if err != nil {
 			return err
 		}
-		handles, err := slice("images", images, n)
+		list, err := imageList(c, images, n)
 		if err != nil {
 			return err
-		}
-		list := make([]*dsl.Image, len(handles))
-		for i, h := range handles {
-			if list[i], err = use[*dsl.Image](c, uintptr(h)); err != nil {
-				return errs.Wrap(errs.KindOf(err), err, "capi: images: row %d", i)
-			}
 		}
 		floats, err := slice("out_embeddings", (*float32)(out), capacity)
 		if err != nil {
@@ -116,11 +125,7 @@ func goSessionHeatmap(session, image, token C.uintptr_t, grid *C.float, gridCapa
 		if err != nil {
 			return err
 		}
-		g, err := slice("out_grid", (*float32)(grid), gridCapacity)
-		if err != nil {
-			return err
-		}
-		h, err := slice("out_heatmap", (*float32)(heatmap), heatmapCapacity)
+		g, h, err := mapRooms(grid, gridCapacity, "out_heatmap", heatmap, heatmapCapacity)
 		if err != nil {
 			return err
 		}
@@ -128,6 +133,14 @@ func goSessionHeatmap(session, image, token C.uintptr_t, grid *C.float, gridCapa
 		defer stop()
 		return s.Heatmap(ctx, img, g, h)
 	})
+}
+
+// mapRooms are the caller's memory for a map on the network's grid and over the original's pixels.
+func mapRooms(grid *C.float, gridCapacity C.size_t, name string, original *C.float, capacity C.size_t) (g, o []float32, err error) {
+	if g, err = slice("out_grid", (*float32)(grid), gridCapacity); err == nil {
+		o, err = slice(name, (*float32)(original), capacity)
+	}
+	return g, o, err
 }
 
 //export goSessionExplainPair

@@ -145,6 +145,10 @@ int32_t dsl_dataset_add(dsl_dataset *dataset, const dsl_image *image, int64_t la
     CALL(goDatasetAdd, H(dataset), H(image), label, (char *)split, (char *)group);
 }
 
+int32_t dsl_dataset_set_mask(dsl_dataset *dataset, int64_t index, const dsl_image *mask) {
+    CALL(goDatasetSetMask, H(dataset), index, H(mask));
+}
+
 int32_t dsl_dataset_set_class_name(dsl_dataset *dataset, int64_t label, const char *name) {
     CALL(goDatasetSetClassName, H(dataset), label, (char *)name);
 }
@@ -171,6 +175,10 @@ int32_t dsl_model_num_learners(const dsl_model *model, int32_t *out_num_learners
 
 int32_t dsl_model_input_size(const dsl_model *model, int32_t *out_input_size) {
     CALL(goModelInputSize, H(model), out_input_size);
+}
+
+int32_t dsl_model_num_classes(const dsl_model *model, int32_t *out_num_classes) {
+    CALL(goModelNumClasses, H(model), out_num_classes);
 }
 
 int32_t dsl_model_info(const dsl_model *model, char *out_text, size_t capacity, size_t *out_needed) {
@@ -232,6 +240,37 @@ int32_t dsl_session_explain_pair(dsl_session *session, const dsl_image *a, const
 int32_t dsl_session_evaluate(dsl_session *session, const dsl_dataset *dataset, const char *split,
                              const dsl_cancel_token *cancel, dsl_report **out_report) {
     CREATE(goSessionEvaluate, out_report, H(session), H(dataset), (char *)split, H(cancel));
+}
+
+int32_t dsl_session_classify(dsl_session *session, const dsl_image *const *images, size_t num_images,
+                             const dsl_cancel_token *cancel, float *out_probabilities, size_t capacity) {
+    CALL(goSessionClassify, H(session), (uintptr_t *)images, num_images, H(cancel), out_probabilities, capacity);
+}
+
+int32_t dsl_session_class_map(dsl_session *session, const dsl_image *image, int64_t label,
+                              const dsl_cancel_token *cancel, float *out_grid, size_t grid_capacity, float *out_map,
+                              size_t map_capacity, int64_t *out_label) {
+    int64_t found = 0;
+    char *message = NULL;
+    if (shim_is_forked()) {
+        return DSL_STATUS_FORKED;
+    }
+    int32_t status = goSessionClassMap(H(session), H(image), label, H(cancel), out_grid, grid_capacity, out_map,
+                                       map_capacity, &found, &message);
+    if (status == DSL_STATUS_OK && out_label != NULL) {
+        *out_label = found;
+    }
+    return shim_finish(status, message);
+}
+
+int32_t dsl_session_self_map(dsl_session *session, const dsl_image *image, const dsl_cancel_token *cancel,
+                             float *out_grid, size_t grid_capacity, float *out_map, size_t map_capacity) {
+    CALL(goSessionSelfMap, H(session), H(image), H(cancel), out_grid, grid_capacity, out_map, map_capacity);
+}
+
+int32_t dsl_session_evaluate_masks(dsl_session *session, const dsl_dataset *dataset, const char *source,
+                                   const char *split, const dsl_cancel_token *cancel, dsl_report **out_report) {
+    CREATE(goSessionEvaluateMasks, out_report, H(session), H(dataset), (char *)source, (char *)split, H(cancel));
 }
 
 void dsl_session_free(dsl_session *session) { FREE(goSessionFree, session); }

@@ -175,6 +175,10 @@ DSL_CHECKED int32_t dsl_dataset_create(dsl_dataset **out_dataset);
 DSL_CHECKED int32_t dsl_dataset_add(dsl_dataset *dataset, const dsl_image *image, int64_t label, const char *split,
                                     const char *group);
 
+/* Says where the finding of an image lies, index counting from 0 in the order of dsl_dataset_add: mask is nonzero there, covers the image in
+ * any size, and may be freed afterwards. For datasets that were not opened from files. */
+DSL_CHECKED int32_t dsl_dataset_set_mask(dsl_dataset *dataset, int64_t index, const dsl_image *mask);
+
 /* Names the class of a label. */
 DSL_CHECKED int32_t dsl_dataset_set_class_name(dsl_dataset *dataset, int64_t label, const char *name);
 
@@ -197,6 +201,9 @@ DSL_CHECKED int32_t dsl_model_save(const dsl_model *model, const char *path);
 DSL_CHECKED int32_t dsl_model_embedding_dim(const dsl_model *model, int32_t *out_embedding_dim);
 DSL_CHECKED int32_t dsl_model_num_learners(const dsl_model *model, int32_t *out_num_learners);
 DSL_CHECKED int32_t dsl_model_input_size(const dsl_model *model, int32_t *out_input_size);
+
+/* The classes that the model names; a classification network scores each. */
+DSL_CHECKED int32_t dsl_model_num_classes(const dsl_model *model, int32_t *out_num_classes);
 
 /* What the model is, as JSON: architecture, classes, learners, preprocessing, card. *out_needed (may be NULL) gets the length with
  * the final NUL; text may be NULL when capacity is 0. */
@@ -281,6 +288,43 @@ DSL_CHECKED int32_t dsl_session_explain_pair(dsl_session *session, const dsl_ima
  * over queries (micro) and over classes (macro), and with the query's whole group excluded where the dataset has groups. */
 DSL_CHECKED int32_t dsl_session_evaluate(dsl_session *session, const dsl_dataset *dataset, const char *split,
                                          const dsl_cancel_token *cancel, dsl_report **out_report);
+
+/* ---- classification networks and maps against masks ---- */
+
+/* Classifies images: row i of out_probabilities [num_images, number of classes] is the softmax of image i's class scores, column = label.
+ * capacity >= num_images * dsl_model_num_classes floats. Errors: UNSUPPORTED for a model that is no classification network. */
+DSL_CHECKED int32_t dsl_session_classify(dsl_session *session, const dsl_image *const *images, size_t num_images,
+                                         const dsl_cancel_token *cancel, float *out_probabilities, size_t capacity);
+
+#define DSL_LABEL_PREDICTED (-1)
+
+/* Where a classification network sees a class (Grad-CAM, Selvaraju et al. 2017). As the scores W * mean(F') + b are linear in the feature map
+ * F', that is max(0, sum over channels c of W[label, c] F'_c(p)), here divided by its largest value: in [0, 1], all 0 where nothing speaks
+ * for the class. The image enters whole. label: a class, or DSL_LABEL_PREDICTED for that of the highest score of the whole image. out_label
+ * (may be NULL) gets the class. out_grid and out_map: as in dsl_session_heatmap. Errors: UNSUPPORTED as in dsl_session_classify; INVALID
+ * for a label that the model does not know. */
+DSL_CHECKED int32_t dsl_session_class_map(dsl_session *session, const dsl_image *image, int64_t label,
+                                          const dsl_cancel_token *cancel, float *out_grid, size_t grid_capacity,
+                                          float *out_map, size_t map_capacity, int64_t *out_label);
+
+/* Where an image has what its own embedding is made of: the map of dsl_session_explain_pair for an image and itself, its positive part
+ * divided by its largest value, in [0, 1]. out_grid and out_map: as in dsl_session_heatmap. */
+DSL_CHECKED int32_t dsl_session_self_map(dsl_session *session, const dsl_image *image, const dsl_cancel_token *cancel,
+                                         float *out_grid, size_t grid_capacity, float *out_map, size_t map_capacity);
+
+/* Scores maps against the masks of a split ("test", ...; NULL or "" for all images): Dice and IoU of the regions that a threshold makes of
+ * them (0.5; Otsu's of each image; the best of the validation images), the pointing game, and the same for two regions without any map: all
+ * pixels, and a centred disc. Threshold, side (values above or below it are foreground) and radius are chosen on the split "val" and
+ * nothing else. source: "attention" (dsl_session_heatmap), "grad_cam" (dsl_session_class_map of the predicted class), "self"
+ * (dsl_session_self_map); NULL or "" for "grad_cam" of a classification network and "attention" of others.
+ *
+ * A mask is nonzero inside, covers its picture in any size, and lies in the file's own pixel grid, as heatmaps do. Images without a mask are
+ * left out and counted. An empty mask and an empty region have Dice and IoU 1; empty masks are not in the pointing game. The report
+ * holds means and the numbers of each image. Errors: NOT_FOUND when the split or "val" has no masks; UNSUPPORTED for a source that the
+ * model does not have. */
+DSL_CHECKED int32_t dsl_session_evaluate_masks(dsl_session *session, const dsl_dataset *dataset, const char *source,
+                                               const char *split, const dsl_cancel_token *cancel,
+                                               dsl_report **out_report);
 
 DSL_API void dsl_session_free(dsl_session *session);
 

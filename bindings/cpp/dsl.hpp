@@ -210,6 +210,12 @@ struct Heatmap {
     Map original; // over the original's pixels
 };
 
+// Where a classification network sees a class.
+struct ClassMap {
+    std::int64_t label = 0;
+    Heatmap map;
+};
+
 // Σ map + bias = similarity, for each image and for grid and original alike.
 struct PairExplanation {
     double similarity = 0;
@@ -229,6 +235,7 @@ public:
     void save(const std::string &path) const { detail::check(dsl_model_save(handle_.get(), path.c_str())); }
     std::int32_t embedding_dim() const { return number(dsl_model_embedding_dim); }
     std::int32_t num_learners() const { return number(dsl_model_num_learners); }
+    std::int32_t num_classes() const { return number(dsl_model_num_classes); }
     std::int32_t input_size() const { return number(dsl_model_input_size); }
     // JSON.
     std::string info() const {
@@ -275,6 +282,10 @@ public:
     void add(const Image &image, std::int64_t label, const std::string &split = "", const std::string &group = "") {
         detail::check(dsl_dataset_add(handle_.get(), image.get(), label, split.c_str(), group.c_str()));
     }
+    // Where the finding of the index-th image that was added lies: mask is nonzero there, in any size.
+    void set_mask(std::int64_t index, const Image &mask) {
+        detail::check(dsl_dataset_set_mask(handle_.get(), index, mask.get()));
+    }
     void set_class_name(std::int64_t label, const std::string &name) {
         detail::check(dsl_dataset_set_class_name(handle_.get(), label, name.c_str()));
     }
@@ -314,7 +325,8 @@ struct SessionOptions {
 class Session {
 public:
     explicit Session(const Model &model, const SessionOptions &options = {})
-        : dim_(static_cast<std::size_t>(model.embedding_dim())) {
+        : dim_(static_cast<std::size_t>(model.embedding_dim())),
+          classes_(static_cast<std::size_t>(model.num_classes())) {
         dsl_session_options o;
         DSL_INIT(&o);
         o.device = options.device.c_str();
@@ -327,11 +339,7 @@ public:
     }
 
     Embeddings embed(const std::vector<const Image *> &images, const CancelToken *cancel = nullptr) {
-        std::vector<const dsl_image *> handles;
-        handles.reserve(images.size());
-        for (const Image *image : images) {
-            handles.push_back(image ? image->get() : nullptr);
-        }
+        const std::vector<const dsl_image *> handles = handles_of(images);
         Embeddings out(images.size(), dim_);
         detail::check(dsl_session_embed(handle_.get(), handles.data(), handles.size(), handle_of(cancel),
                                         out.values().data(), out.values().size()));
@@ -356,6 +364,42 @@ public:
         detail::check(dsl_session_heatmap(handle_.get(), image.get(), handle_of(cancel), h.grid.values.data(),
                                           h.grid.values.size(), h.original.values.data(), h.original.values.size()));
         return h;
+    }
+
+    // Class probabilities of a classification network: images.size() rows of model.num_classes() values.
+    std::vector<float> classify(const std::vector<const Image *> &images, const CancelToken *cancel = nullptr) {
+        const std::vector<const dsl_image *> handles = handles_of(images);
+        std::vector<float> out(images.size() * classes_);
+        detail::check(dsl_session_classify(handle_.get(), handles.data(), handles.size(), handle_of(cancel), out.data(),
+                                           out.size()));
+        return out;
+    }
+
+    // Grad-CAM of a class, or of the predicted one, in [0, 1].
+    ClassMap class_map(const Image &image, std::int64_t label = DSL_LABEL_PREDICTED, const CancelToken *cancel = nullptr) {
+        ClassMap out{0, room(image)};
+        Heatmap &h = out.map;
+        detail::check(dsl_session_class_map(handle_.get(), image.get(), label, handle_of(cancel), h.grid.values.data(),
+                                            h.grid.values.size(), h.original.values.data(), h.original.values.size(),
+                                            &out.label));
+        return out;
+    }
+
+    // Where an image has what its own embedding is made of, in [0, 1].
+    Heatmap self_map(const Image &image, const CancelToken *cancel = nullptr) {
+        Heatmap h = room(image);
+        detail::check(dsl_session_self_map(handle_.get(), image.get(), handle_of(cancel), h.grid.values.data(),
+                                           h.grid.values.size(), h.original.values.data(), h.original.values.size()));
+        return h;
+    }
+
+    // Maps against masks, as JSON. source: "attention", "grad_cam", "self", or "" for the model's own.
+    std::string evaluate_masks(const Dataset &dataset, const std::string &source = "", const std::string &split = "test",
+                               const CancelToken *cancel = nullptr) {
+        dsl_report *report = nullptr;
+        detail::check(dsl_session_evaluate_masks(handle_.get(), dataset.get(), source.c_str(), split.c_str(),
+                                                 handle_of(cancel), &report));
+        return take_json(report);
     }
 
     // Why a and b are similar; learner: 0 to K-1, or DSL_LEARNER_ALL.
@@ -393,6 +437,15 @@ public:
     dsl_session *get() const noexcept { return handle_.get(); }
 
 private:
+    static std::vector<const dsl_image *> handles_of(const std::vector<const Image *> &images) {
+        std::vector<const dsl_image *> handles;
+        handles.reserve(images.size());
+        for (const Image *image : images) {
+            handles.push_back(image ? image->get() : nullptr);
+        }
+        return handles;
+    }
+
     Heatmap room(const Image &image) {
         Heatmap h;
         detail::check(dsl_session_grid_size(handle_.get(), image.get(), &h.grid.size.height, &h.grid.size.width));
@@ -402,7 +455,7 @@ private:
         return h;
     }
 
-    std::size_t dim_;
+    std::size_t dim_, classes_;
     detail::Handle<dsl_session, dsl_session_free> handle_;
 };
 

@@ -48,6 +48,7 @@ type Sample struct {
 	Path  string         // of the file; empty in memory
 	Mask  string         // path of a lesion mask, or empty
 	image *imageio.Image // of FromImages
+	mask  *imageio.Image // of FromImages
 	row   int            // of the arrays
 	bytes int64          // file size, for the hash; -1 when there is no file
 }
@@ -134,14 +135,20 @@ func (d *Dataset) Decode(i int) (*imageio.Image, error) {
 	return img, err
 }
 
+// HasMask says whether the sample comes with a mask.
+func (s *Sample) HasMask() bool { return s.Mask != "" || s.mask != nil }
+
 // DecodeMask gives the mask of sample i, upright, as the picture of its file; a mask need not have the picture's size.
 // Errors: those of imageio; NotFound when the sample has none.
 func (d *Dataset) DecodeMask(i int) (*imageio.Image, error) {
 	if i < 0 || i >= len(d.Samples) {
 		return nil, errs.New(errs.Invalid, "dataset: sample: got index %d, want 0 to %d", i, len(d.Samples)-1)
 	}
-	if d.Samples[i].Mask == "" {
+	if !d.Samples[i].HasMask() {
 		return nil, errs.New(errs.NotFound, "dataset: sample %q: it has no mask", d.Samples[i].Name)
+	}
+	if m := d.Samples[i].mask; m != nil {
+		return m, nil
 	}
 	return imageio.DecodeFile(d.Samples[i].Mask, d.MaxPixels)
 }

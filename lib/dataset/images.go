@@ -12,7 +12,8 @@ type Labelled struct {
 	Image *imageio.Image
 	Label int64 // 0 to 65535
 	Split Split
-	Group string // patient, lesion or study; empty for none
+	Group string         // patient, lesion or study; empty for none
+	Mask  *imageio.Image // nonzero inside, of any size; nil for none
 }
 
 // FromImages makes a data set of decoded pictures, which may differ in size; they are kept, not copied. classNames
@@ -32,7 +33,7 @@ func FromImages(images []Labelled, classNames map[int64]string) (*Dataset, error
 				i, m.Label, m.Split, maxLabel)
 		}
 		b.d.Samples = append(b.d.Samples, Sample{Name: fmt.Sprintf("image %d", i), Label: m.Label, Split: m.Split,
-			Group: b.groupNumber(m.Group), image: m.Image, row: i, bytes: -1})
+			Group: b.groupNumber(m.Group), image: m.Image, mask: m.Mask, row: i, bytes: -1})
 	}
 	return b.finish("images")
 }

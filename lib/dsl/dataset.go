@@ -68,6 +68,22 @@ func (d *Dataset) Add(s Sample) error {
 	return nil
 }
 
+// SetMask says where the finding of image index, in the order of Add, lies: mask is nonzero there and may have another size.
+// Errors: Invalid, also for a dataset that was opened from files.
+func (d *Dataset) SetMask(index int, mask *Image) error {
+	if d.open != nil {
+		return errs.New(errs.Invalid, "dsl: dataset: it was opened from files; name masks in the manifest")
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if mask == nil || index < 0 || index >= len(d.pictures) {
+		return errs.New(errs.Invalid, "dsl: dataset: mask of image %d: want a mask, and an image of the %d that were added", index, len(d.pictures))
+	}
+	d.pictures[index].Mask = mask
+	d.built = nil
+	return nil
+}
+
 // SetClassName names the class of a label. Errors: Invalid, also for a dataset that was opened from files.
 func (d *Dataset) SetClassName(label int64, name string) error {
 	if d.open != nil {

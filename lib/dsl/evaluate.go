@@ -69,16 +69,21 @@ type Scores struct {
 }
 
 func evaluationOf(split string, learners int, r *eval.Report) Evaluation {
-	if split == "" {
-		split = "all"
-	}
-	out := Evaluation{Split: split, NumImages: r.Images, NumClasses: r.Classes, NumLearners: learners, NMI: r.NMI, AMI: r.AMI,
+	out := Evaluation{Split: splitName(split), NumImages: r.Images, NumClasses: r.Classes, NumLearners: learners, NMI: r.NMI, AMI: r.AMI,
 		SelfExcluded: retrievalOf(r.SelfExcluded)}
 	if r.GroupExcluded != nil {
 		g := retrievalOf(*r.GroupExcluded)
 		out.GroupExcluded = &g
 	}
 	return out
+}
+
+// splitName names a split in a report.
+func splitName(split string) string {
+	if split == "" {
+		return "all"
+	}
+	return split
 }
 
 func retrievalOf(a metric.Averages) Retrieval {

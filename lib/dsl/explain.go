@@ -20,34 +20,7 @@ func (s *Session) GridSize(img *Image) (height, width int, err error) {
 // Heatmap writes the attention in [0, 1]: the raw grid (GridSize) and the map in the original's pixels
 // (OriginalSize); either may be nil. Errors: Unsupported for a model without attention, BufferTooSmall, Cancelled.
 func (s *Session) Heatmap(ctx context.Context, img *Image, grid, heatmap []float32) error {
-	gh, gw, err := s.GridSize(img)
-	if err != nil {
-		return err
-	}
-	h, w := OriginalSize(img)
-	if err := checkRooms(room{"grid", grid, gh * gw}, room{"heatmap", heatmap, h * w}); err != nil {
-		return err
-	}
-	unlock, err := s.lock()
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	whole, err := s.whole(img)
-	if err != nil {
-		return err
-	}
-	raw := make([]float32, gh*gw)
-	if err := s.net.Attention(ctx, whole, raw); err != nil {
-		return err
-	}
-	if heatmap != nil {
-		if err := img.Geometry().MapToOriginal(raw, gh, gw, heatmap[:h*w]); err != nil {
-			return err
-		}
-	}
-	copy(grid, raw)
-	return nil
+	return s.mapped(img, grid, heatmap, func(p model.Picture, raw []float32) error { return s.net.Attention(ctx, p, raw) })
 }
 
 // whole is all of an image, its shorter side at InputSize.

@@ -76,6 +76,9 @@ func (m *Model) Save(path string) error {
 // EmbeddingDim is D, the width of an embedding; for a classification network that is C, of the unit penultimate vector.
 func (m *Model) EmbeddingDim() int { return m.net.EmbeddingDim() }
 
+// NumClasses is the number of classes that the model names; a classification network scores each.
+func (m *Model) NumClasses() int { return len(m.net.ClassNames) }
+
 // NumLearners is K.
 func (m *Model) NumLearners() int { return m.net.Learners.NumLearners() }
 

@@ -85,9 +85,14 @@ func (s *Session) EmbedFiles(ctx context.Context, paths []string, out []float32)
 }
 
 func (s *Session) embed(ctx context.Context, n int, image func(i int) (*Image, error), out []float32) error {
-	d := s.model.EmbeddingDim()
-	if n > len(out)/d {
-		return errs.New(errs.BufferTooSmall, "dsl: embeddings: got room for %d numbers, want [%d, %d]", len(out), n, d)
+	return s.rows(ctx, n, s.model.EmbeddingDim(), image, out, (*model.Session).Embed)
+}
+
+// rows computes a row of dim numbers for each of n images, evaluated as in training.
+func (s *Session) rows(ctx context.Context, n, dim int, image func(i int) (*Image, error), out []float32,
+	compute func(net *model.Session, ctx context.Context, n int, fill func(first, count int, pixels []byte) error, out []float32) error) error {
+	if dim > 0 && n > len(out)/dim {
+		return errs.New(errs.BufferTooSmall, "dsl: results: got room for %d numbers, want [%d, %d]", len(out), n, dim)
 	}
 	unlock, err := s.lock()
 	if err != nil {
@@ -116,5 +121,5 @@ func (s *Session) embed(ctx context.Context, n int, image func(i int) (*Image, e
 		}
 		return nil
 	}
-	return s.net.Embed(ctx, n, fill, out[:n*d])
+	return compute(s.net, ctx, n, fill, out[:n*dim])
 }

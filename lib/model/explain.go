@@ -47,18 +47,8 @@ func (s *Session) ExplainPair(ctx context.Context, a, b Picture, k int) (*Explan
 	}
 	var side [2]*sideOf
 	for i, p := range []Picture{a, b} {
-		if err := p.check(); err != nil {
-			return nil, err
-		}
-		err := s.runner.Run(ctx, Explain, 1, p.Height, p.Width, copyPixels(p.Pixels), func(r *Result) error {
-			e := r.Embedding
-			if m.Head == ClassificationHead {
-				e = r.Penultimate
-			}
-			side[i] = &sideOf{slices.Clone(e), slices.Clone(r.Attention), slices.Clone(r.Features)}
-			return nil
-		})
-		if err != nil {
+		var err error
+		if side[i], err = s.side(ctx, p); err != nil {
 			return nil, err
 		}
 	}
@@ -68,8 +58,39 @@ func (s *Session) ExplainPair(ctx context.Context, a, b Picture, k int) (*Explan
 	return &out, nil
 }
 
-// sideOf is what one image of a pair gave.
-type sideOf struct{ e, gate, features []float32 }
+// sideOf is what one image gave: the head's outputs, the embedding before it has unit length (for class scores the penultimate vector), the attention
+// or nil, the features.
+type sideOf struct{ head, e, gate, features []float32 }
+
+func (s *Session) side(ctx context.Context, p Picture) (side *sideOf, err error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	err = s.runner.Run(ctx, Explain, 1, p.Height, p.Width, copyPixels(p.Pixels), func(r *Result) error {
+		head := slices.Clone(r.Embedding)
+		side = &sideOf{head, head, slices.Clone(r.Attention), slices.Clone(r.Features)}
+		if s.Model.Head == ClassificationHead {
+			side.e = slices.Clone(r.Penultimate)
+		}
+		return nil
+	})
+	return side, err
+}
+
+// project is ⟨q, A(p)F(p)⟩ for every place p.
+func (x *sideOf) project(q []float64) []float64 {
+	c := len(q)
+	out := make([]float64, len(x.features)/c)
+	for p := range out {
+		for i, f := range x.features[p*c:][:c] {
+			out[p] += float64(f) * q[i]
+		}
+		if x.gate != nil {
+			out[p] *= float64(x.gate[p])
+		}
+	}
+	return out
+}
 
 // contributions is the map of x against y, its bias term and the similarity.
 func (m *Model) contributions(x, y *sideOf, k int) (grid []float32, bias, similarity float64) {
@@ -81,18 +102,10 @@ func (m *Model) contributions(x, y *sideOf, k int) (grid []float32, bias, simila
 	if m.Head == EmbeddingHead {
 		q, bias = m.throughEmbedding(g)
 	}
-	c := len(q)
-	cells := len(x.features) / c
-	grid = make([]float32, cells)
-	for p := range grid {
-		sum := 0.0
-		for i, f := range x.features[p*c:][:c] {
-			sum += float64(f) * q[i]
-		}
-		if x.gate != nil {
-			sum *= float64(x.gate[p])
-		}
-		grid[p] = float32(sum / float64(cells))
+	cells := x.project(q)
+	grid = make([]float32, len(cells))
+	for p, v := range cells {
+		grid[p] = float32(v / float64(len(cells)))
 	}
 	return grid, bias, similarity
 }

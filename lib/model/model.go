@@ -149,17 +149,24 @@ func (s *Session) Attention(ctx context.Context, p Picture, grid []float32) erro
 	if s.Model.Arch.Attention != Gate {
 		return errs.New(errs.Unsupported, "model: heatmap: this network was trained without attention")
 	}
-	if err := p.check(); err != nil {
+	if err := s.checkGrid(p, grid); err != nil {
 		return err
-	}
-	gh, gw := Grid(s.Model.Arch.Stem, p.Height, p.Width)
-	if len(grid) != gh*gw {
-		return errs.New(errs.Invalid, "model: heatmap: got room for %d numbers, want [%d, %d]", len(grid), gh, gw)
 	}
 	return s.runner.Run(ctx, Embed, 1, p.Height, p.Width, copyPixels(p.Pixels), func(r *Result) error {
 		copy(grid, r.Attention)
 		return nil
 	})
+}
+
+// checkGrid checks an image and the room for its map.
+func (s *Session) checkGrid(p Picture, grid []float32) error {
+	if err := p.check(); err != nil {
+		return err
+	}
+	if gh, gw := Grid(s.Model.Arch.Stem, p.Height, p.Width); len(grid) != gh*gw {
+		return errs.New(errs.Invalid, "model: heatmap: got room for %d numbers, want [%d, %d]", len(grid), gh, gw)
+	}
+	return nil
 }
 
 // UnitRows scales rows to length 1; zero rows stay.

@@ -15,7 +15,7 @@ from ._native import Error, Status, device_count, device_info, set_num_threads, 
 from .dataset import Dataset
 from .image import load_image
 from .model import Model, PairExplanation
-from .training import Progress, evaluate, train, wait_for_files
+from .training import Progress, evaluate, evaluate_masks, train, wait_for_files
 from .weights import convert_weights
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "device_count",
     "device_info",
     "evaluate",
+    "evaluate_masks",
     "load_image",
     "set_num_threads",
     "train",

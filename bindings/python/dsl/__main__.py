@@ -14,8 +14,9 @@ import numpy as np
 
 from . import Dataset, Error, Model, convert_weights, evaluate, load_image, overlay, train, wait_for_files
 from .experiment import cli as experiment
-from .training import last_path
+from .training import evaluate_masks, last_path
 
+SOURCES = ["attention", "grad_cam", "self"]
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png"}
 
 DATA = "manifest.csv (path,label[,class_name][,split][,group]), a folder of a published data set, or one with a subfolder per class"
@@ -76,12 +77,17 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("images", nargs="+", help="image files or folders")
     p.add_argument("-o", "--out", required=True, help="a folder")
 
+    p.add_argument("--grad-cam", action="store_true", help="of the predicted class instead of the attention; for classification networks")
+    p.add_argument("--label", type=int, help="of this class, with --grad-cam")
+
     p = commands.add_parser("evaluate", help="score a model on a split")
     p.set_defaults(run=run_evaluate)
     add_model(p)
     p.add_argument("data", help=DATA)
     p.add_argument("--split", default="test", help="train, val, test (default), or all")
     p.add_argument("--json", help="write all scores to this file")
+    p.add_argument("--masks", action="store_true", help="score maps against the masks instead; thresholds are chosen on the val split")
+    p.add_argument("--source", choices=SOURCES, help="of the maps, with --masks; default: grad_cam for a classification network, else attention")
 
     p = commands.add_parser("manifest", help="write what a data set holds as a manifest: a line for each image with its class, split and group")
     p.set_defaults(run=run_manifest)
@@ -155,18 +161,24 @@ def run_embed(o: argparse.Namespace) -> None:
 
 
 def run_heatmap(o: argparse.Namespace) -> None:
+    if o.label is not None and not o.grad_cam:
+        raise Error(1, "dsl: label: a class has a heatmap with --grad-cam only")
     files = image_files(o.images)
     folder = Path(o.out)
     folder.mkdir(parents=True, exist_ok=True)
     with load(o) as model:
         for path in files:
-            heatmap = model.heatmap([path])[0]
+            heatmap = (model.grad_cam([path], o.label) if o.grad_cam else model.heatmap([path]))[0]
             overlay.write_png(folder / f"{path.stem}.heatmap.png", overlay.overlay(load_image(path), heatmap))
             np.save(folder / f"{path.stem}.heatmap.npy", heatmap)
     print(f"{len(files)} heatmaps in {folder}")
 
 
 def run_evaluate(o: argparse.Namespace) -> None:
+    if o.masks:
+        return run_evaluate_masks(o)
+    if o.source:
+        raise Error(1, "dsl: source: maps are scored with --masks only")
     with load(o) as model:
         scores = evaluate(model, o.data, "" if o.split == "all" else o.split)
     if o.json:
@@ -196,6 +208,20 @@ def run_manifest(o: argparse.Namespace) -> None:
     counts = Counter(row["split"] for row in rows)
     classes, groups = len({row["label"] for row in rows}), len({row["group"] for row in rows} - {""})
     print(f"{len(rows)} images of {classes} classes in {o.out}: " + ", ".join(f"{counts[s]} {s}" for s in ("train", "val", "test")) + f"; {groups} groups")
+
+
+def run_evaluate_masks(o: argparse.Namespace) -> None:
+    with load(o) as model:
+        scores = evaluate_masks(model, o.data, o.source or "", "" if o.split == "all" else o.split)
+    if o.json:
+        Path(o.json).write_text(json.dumps(scores, indent=2) + "\n")
+    chosen = scores["validation"]
+    print(f"{scores['num_images']} images with masks, split {scores['split']}, maps: {scores['source']}")
+    print(f"best on {chosen['num_images']} validation images: {chosen['foreground']} {chosen['threshold']:.3f}, disc radius {chosen['disc_radius']:.3f}")
+    for name, found in scores["mean"].items():
+        print(f"{name:15} Dice {found['dice']:.4f}   IoU {found['iou']:.4f}")
+    if scores["pointing_game"] is not None:
+        print(f"pointing game {scores['pointing_game']:.4f}")
 
 
 def run_info(o: argparse.Namespace) -> None:

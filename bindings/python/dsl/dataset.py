@@ -15,7 +15,7 @@ import numpy as np
 from . import _native
 from ._native import Error, Handle, Status, check, create, lib, optional_text
 from .arrays import holds_arrays, read_arrays
-from .image import ImagesLike, Window, open_image, sequence_of
+from .image import ImageLike, ImagesLike, Window, is_path, open_image, sequence_of
 
 
 class Dataset:
@@ -47,13 +47,14 @@ class Dataset:
 
     @classmethod
     def from_arrays(cls, images: ImagesLike, labels: Sequence[int], *, class_names: Sequence[str] | Mapping[int, str] | None = None,
-                    splits: Sequence[str] | None = None, groups: Sequence[Any] | None = None, window: Window | None = None) -> Dataset:
+                    splits: Sequence[str] | None = None, groups: Sequence[Any] | None = None, window: Window | None = None,
+                    masks: Sequence[ImageLike | None] | None = None) -> Dataset:
         """Images with a label >= 0 each: a list, or an array [N, H, W] or [N, H, W, 1 or 3] of uint8, uint16 or floats. splits: "train", "val", "test",
         one for each image; groups (patient, lesion): equal values stay together; class_names by label. window: the values of uint16 and floats
-        that become black and white."""
+        that become black and white. masks: one for each image, None or nonzero in the finding, [H, W] of any size."""
         images = sequence_of(images)
         n = len(images)
-        for name, values in (("labels", labels), ("splits", splits), ("groups", groups)):
+        for name, values in (("labels", labels), ("splits", splits), ("groups", groups), ("masks", masks)):
             if values is not None and len(values) != n:
                 raise Error(Status.INVALID, f"dsl: {name}: got {len(values)} for {n} images")
         labels = _integers(labels, n)
@@ -66,10 +67,22 @@ class Dataset:
             finally:
                 if image is not images[i]:
                     image.close()
+        for i, mask in enumerate(masks or []):
+            if mask is not None:
+                dataset._set_mask(i, mask)
         names = class_names.items() if isinstance(class_names, Mapping) else enumerate(class_names or [])
         for label, name in names:
             check(lib().dsl_dataset_set_class_name(dataset._handle.pointer, label, name.encode()))
         return dataset
+
+    def _set_mask(self, index: int, mask: ImageLike) -> None:
+        if not is_path(mask):
+            mask = (np.asarray(mask) != 0).astype(np.uint8)
+        image = open_image(mask, None)
+        try:
+            check(lib().dsl_dataset_set_mask(self._handle.pointer, index, image.pointer))
+        finally:
+            image.close()
 
     def size(self, split: str = "") -> int:
         """How many images a split has; "" counts all."""

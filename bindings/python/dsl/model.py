@@ -99,13 +99,49 @@ class Model:
 
     def heatmap(self, images: ImagesLike, *, grid: bool = False, window: Window | None = None) -> list[npt.NDArray[np.float32]]:
         """Where the network looks: for each image [H, W] float32 in [0, 1] in the original's pixels (grid: the network's own grid)."""
+        return self._maps("dsl_session_heatmap", images, grid, window)
+
+    def classify(self, images: ImagesLike, *, window: Window | None = None) -> npt.NDArray[np.float32]:
+        """Class probabilities [N, number of classes] float32 of a classification network: column = label, rows sum to 1."""
+        images = sequence_of(images)
+        out = np.empty((len(images), self._number("num_classes")), np.float32)
+        for start in range(0, max(len(images), 1), _CHUNK):  # no images: still an error for a model that does not classify
+            with _open(images[start : start + _CHUNK], window) as handles:
+                pointers = (c_void_p * len(handles))(*[h.pointer for h in handles])
+                part = out[start : start + len(handles)]
+                _call.run("dsl_session_classify", (self._session().pointer, pointers, len(handles)), (_call.floats(part), part.size))
+        return out
+
+    def grad_cam(self, images: ImagesLike, label: int | None = None, *, grid: bool = False, window: Window | None = None) -> list[npt.NDArray[np.float32]]:
+        """Where a classification network sees the class label, or the class of the highest score (Grad-CAM): for each image [H, W] float32 in [0, 1]
+        in the original's pixels (grid: the network's own grid), divided by its largest value; zeros where nothing speaks for the class."""
+        if label is not None and label < 0:
+            raise Error(Status.INVALID, f"dsl: label: got {label}, want 0 or more, or None for the predicted one")
+        return self._maps("dsl_session_class_map", images, grid, window, (-1 if label is None else label,), (None,))
+
+    def self_map(self, images: ImagesLike, *, grid: bool = False, window: Window | None = None) -> list[npt.NDArray[np.float32]]:
+        """Where an image has what its own embedding is made of: the positive part of explain_pair(image, image), divided by its largest value;
+        shapes as those of heatmap."""
+        return self._maps("dsl_session_self_map", images, grid, window)
+
+    def maps(self, images: ImagesLike, source: str, *, window: Window | None = None) -> list[npt.NDArray[np.float32]]:
+        """heatmap for the source "attention", grad_cam for "grad_cam", self_map for "self"."""
+        sources = {"attention": self.heatmap, "grad_cam": self.grad_cam, "self": self.self_map}
+        if source not in sources:
+            raise Error(Status.INVALID, f'dsl: source: got "{source}", want one of {", ".join(sources)}')
+        return sources[source](images, window=window)
+
+    def _maps(self, function: str, images: ImagesLike, grid: bool, window: Window | None, before: tuple[Any, ...] = (),
+              after: tuple[Any, ...] = ()) -> list[npt.NDArray[np.float32]]:
+        """Calls function(session, image, *before, token, grid and map with their sizes, *after) for each image."""
         out = []
         for image in sequence_of(images):
             with _open([image], window) as (handle,):
                 shape = self._grid(handle) if grid else size_of(handle)
                 values = np.empty(shape, np.float32)
                 wanted, other = (_call.floats(values), values.size), (None, 0)
-                _call.run("dsl_session_heatmap", (self._session().pointer, handle.pointer), (*wanted, *other) if grid else (*other, *wanted))
+                places = (*wanted, *other) if grid else (*other, *wanted)
+                _call.run(function, (self._session().pointer, handle.pointer, *before), (*places, *after))
             out.append(values)
         return out
 

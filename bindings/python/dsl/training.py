@@ -155,3 +155,18 @@ def evaluate(model: Model | str | os.PathLike[str], data: DataLike, split: str =
     _call.run("dsl_session_evaluate", (model._session().pointer, dataset._handle.pointer, split.encode()), (ctypes.byref(report),))
     result: dict[str, Any] = json.loads(_call.take_report(report))
     return result
+
+
+def evaluate_masks(model: Model | str | os.PathLike[str], data: DataLike, source: str = "", split: str = "test") -> dict[str, Any]:
+    """Scores maps against the masks of a split ("" for all images): Dice and IoU for the thresholds "fixed" (0.5), "otsu" (of each image) and "best"
+    (of the validation images), the pointing game, and the same for all pixels and for a centred disc.
+
+    source: "attention", "grad_cam", "self" (see Model.maps); "" means "grad_cam" for a classification network and "attention" for others.
+    Threshold, side and radius are chosen on the split "val" only: result["validation"] has them, result["mean"] the means, result["images"]
+    each image. An empty mask and an empty region have Dice and IoU 1.
+    """
+    dataset, model = dataset_of(data), model_of(model)
+    report = c_void_p()
+    _call.run("dsl_session_evaluate_masks", (model._session().pointer, dataset._handle.pointer, source.encode(), split.encode()), (ctypes.byref(report),))
+    result: dict[str, Any] = json.loads(_call.take_report(report))
+    return result
