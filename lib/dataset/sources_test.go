@@ -126,15 +126,15 @@ func TestArraysRefuse(t *testing.T) {
 
 func TestFromImages(t *testing.T) {
 	img := &imageio.Image{Width: 1, Height: 1, Pix: []uint8{1, 2, 3}, Orientation: imageio.Upright}
-	d, err := FromImages([]Labelled{{img, 0, Train, "p"}, {img, 1, Test, ""}}, map[int64]string{1: "mel"})
+	d, err := FromImages([]Labelled{{Image: img, Split: Train, Group: "p"}, {Image: img, Label: 1, Split: Test}}, map[int64]string{1: "mel"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got, err := d.Decode(1); got != img || err != nil || d.ClassNames[1] != "mel" || d.Samples[0].Group != 0 || d.Samples[1].Group != NoGroup {
 		t.Errorf("got %v, %v, %+v", got, err, d)
 	}
-	for name, m := range map[string]Labelled{"no picture": {nil, 0, Train, ""}, "a negative label": {img, -1, Train, ""},
-		"an unknown split": {img, 0, 7, ""}, "a picture cut off": {&imageio.Image{Width: 2, Height: 2, Pix: img.Pix}, 0, Train, ""}} {
+	for name, m := range map[string]Labelled{"no picture": {}, "a negative label": {Image: img, Label: -1},
+		"an unknown split": {Image: img, Split: 7}, "a picture cut off": {Image: &imageio.Image{Width: 2, Height: 2, Pix: img.Pix}}} {
 		if _, err := FromImages([]Labelled{m}, nil); errs.KindOf(err) != errs.Invalid {
 			t.Errorf("%s: got %v, want an Invalid error", name, err)
 		}
