@@ -1,4 +1,5 @@
-// Package modelfile reads and writes .dsl files: models, checkpoints to resume a training from, and galleries of embeddings.
+// Package modelfile reads and writes .dsl files: models, checkpoints to resume a training from, and galleries of embeddings. It also reads
+// the weights of a backbone from .safetensors files, which other programs write (pretrained.go).
 //
 // A file is a fixed outer header (header.go), then one zstd frame holding one FlatBuffer (schema/model.fbs). Nothing of
 // a file is believed before it is checked: header CRC, sizes, SHA-256 of the body, every offset of the FlatBuffer

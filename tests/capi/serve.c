@@ -118,6 +118,24 @@ static void training(const dsl_dataset *dataset) {
     CHECK(access("serve.dsl", R_OK) == 0 && access("serve.last.dsl", R_OK) == 0 && access("serve.log", R_OK) == 0);
 }
 
+/* A model starts another training, also one whose profile needs weights; a file that holds none does not. */
+static void start_from_weights(const dsl_dataset *dataset) {
+    static const char no_tensors[] = "\x02\0\0\0\0\0\0\0{}"; /* as a .safetensors file */
+    dsl_train_options o = tiny("start.dsl");
+    FILE *f = fopen("none.safetensors", "wb");
+    CHECK(f != NULL && fwrite(no_tensors, sizeof no_tensors - 1, 1, f) == 1 && fclose(f) == 0);
+    o.profile = "paper";
+    CHECK_STATUS(dsl_train(dataset, &o, NULL, NULL), DSL_STATUS_INVALID, "trained network");
+    o.init_path = "serve.dsl";
+    CHECK_OK(dsl_train(dataset, &o, NULL, NULL));
+    o.init_path = "none.safetensors";
+    CHECK_STATUS(dsl_train(dataset, &o, NULL, NULL), DSL_STATUS_INVALID, "got 0 tensors");
+    o.init_path = "serve.log";
+    CHECK_STATUS(dsl_train(dataset, &o, NULL, NULL), DSL_STATUS_CORRUPT, "neither a .dsl nor a .safetensors file");
+    o.init_path = "absent.safetensors";
+    CHECK_STATUS(dsl_train(dataset, &o, NULL, NULL), DSL_STATUS_NOT_FOUND, "absent.safetensors");
+}
+
 static int32_t count_stages(const dsl_progress *p, void *user) {
     int *steps = user;
     steps[p->stage] += p->event == DSL_EVENT_STEP;
@@ -305,6 +323,7 @@ static void serving(const dsl_dataset *dataset) {
 int main(void) {
     dsl_dataset *dataset = make_dataset();
     training(dataset);
+    start_from_weights(dataset);
     shares(dataset);
     cancelling(dataset);
     serving(dataset);

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import struct
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 import dsl
 from conftest import TINY
+from dsl.__main__ import main
 from test_training import code_of
 
 PAPER = {**TINY, "profile": "paper", "learners": 1, "steps": 2}
@@ -26,7 +28,7 @@ def resnet18(rng):
 
     conv_norm("conv1", "bn1", 64, 3, 7)
     c = 64
-    for layer, k in ((1, 64), (2, 128), (3, 256), (4, 512)):
+    for layer, k in ((1, 64), (2, 128), (3, 256)):
         for block in (0, 1):
             at = f"layer{layer}.{block}"
             conv_norm(f"{at}.conv1", f"{at}.bn1", k, c, 3)
@@ -34,18 +36,17 @@ def resnet18(rng):
             if c != k:
                 conv_norm(f"{at}.downsample.0", f"{at}.downsample.1", k, c, 1)
             c = k
-    state["fc.weight"] = np.zeros((10, 512))
+    state |= {"layer4.0.conv1.weight": np.full((2, 2, 3, 3), np.nan), "fc.weight": np.zeros((10, 512))}  # not read
     return {name: x if x.dtype == np.int64 else x.astype(np.float32) for name, x in state.items()}
 
 
 def write_safetensors(path, state):
-    header, data = {}, b""
+    header, at = {}, 0
     for name, x in state.items():
-        raw = x.tobytes()
-        header[name] = {"dtype": {"<f4": "F32", "<i8": "I64"}[x.dtype.str], "shape": list(x.shape), "data_offsets": [len(data), len(data) + len(raw)]}
-        data += raw
+        header[name] = {"dtype": {"<f4": "F32", "<i8": "I64"}[x.dtype.str], "shape": list(x.shape), "data_offsets": [at, at + x.nbytes]}
+        at += x.nbytes
     text = json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+    path.write_bytes(b"".join([struct.pack("<Q", len(text)), text, *(x.tobytes() for x in state.values())]))
 
 
 @pytest.fixture(scope="module")
@@ -103,3 +104,93 @@ def test_weights_that_do_not_fit_stop_before_anything_is_written(dataset, state,
 def test_a_file_of_pytorch_is_told_from_weights(dataset, tmp_path):
     (tmp_path / "w.pth").write_bytes(b"PK\x03\x04" + bytes(100))
     assert code_of(lambda: dsl.train(dataset, tmp_path / "m.dsl", init=tmp_path / "w.pth", progress=False, **PAPER)) == dsl.Status.CORRUPT
+
+# ---- convert_weights ----
+
+
+@pytest.fixture
+def torch():
+    return pytest.importorskip("torch", reason="PyTorch is not installed (Debian: python3-torch)")
+
+
+def read_safetensors(path):
+    """{name: (dtype, shape, bytes)} by the format's description alone."""
+    raw = path.read_bytes()
+    (n,) = struct.unpack("<Q", raw[:8])
+    header, data = json.loads(raw[8 : 8 + n]), raw[8 + n :]
+    ends = sorted(tuple(x["data_offsets"]) for x in header.values())
+    assert n % 8 == 0 and [b for b, _ in ends] == [0, *(e for _, e in ends[:-1])] and ends[-1][1] == len(data)
+    return {name: (x["dtype"], x["shape"], data[slice(*x["data_offsets"])]) for name, x in header.items()}
+
+
+def test_the_tensors_of_a_state_dict_are_kept_as_they_are(torch, tmp_path):
+    turned = torch.arange(6.0).reshape(2, 3).t()  # not contiguous
+    state = {
+        "module.turned": torch.nn.Parameter(turned), "module.half": torch.tensor([1, -2], dtype=torch.float16),
+        "module.brain": torch.tensor([1.0], dtype=torch.bfloat16), "plain": torch.tensor([3.5], dtype=torch.float64),
+        "count": torch.tensor(7), "none": torch.zeros(0, 2), "flag": torch.tensor([True]), "epoch": 3,
+    }  # fmt: skip
+    for wrapped in (state, {"state_dict": state, "epoch": 3}, {"model": state}):
+        torch.save(wrapped, tmp_path / "w.pth")
+        assert dsl.convert_weights(tmp_path / "w.pth", tmp_path / "w.safetensors") == 7
+        assert read_safetensors(tmp_path / "w.safetensors") == {
+            "turned": ("F32", [3, 2], np.array([0, 3, 1, 4, 2, 5], "<f4").tobytes()),
+            "half": ("F16", [2], np.array([1, -2], "<f2").tobytes()), "brain": ("BF16", [1], b"\x80\x3f"),
+            "plain": ("F64", [1], np.array([3.5], "<f8").tobytes()), "count": ("I64", [], np.array(7, "<i8").tobytes()),
+            "none": ("F32", [0, 2], b""), "flag": ("BOOL", [1], b"\x01"),
+        }  # fmt: skip
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["w.pth", "w.safetensors"]
+
+
+@pytest.mark.parametrize(
+    "make, code, text",
+    [
+        (lambda t: [t.zeros(1)], dsl.Status.INVALID, "got a list, want a state dict"),
+        (lambda t: {"weights": {"a": t.zeros(1)}}, dsl.Status.INVALID, "got no tensors, only weights"),
+        (lambda t: {}, dsl.Status.INVALID, "an empty dict"),
+        (lambda t: {"a": t.zeros(1), "module.a": t.zeros(1)}, dsl.Status.INVALID, 'got the tensor "a" with and without'),
+        (lambda t: {"a": t.zeros(1, dtype=t.complex64)}, dsl.Status.UNSUPPORTED, "complex64"),
+        (lambda t: {"a": t.eye(2).to_sparse()}, dsl.Status.UNSUPPORTED, "sparse"),
+        (lambda t: {"state_dict": {"a": t.zeros(1)}, "options": dsl.Status.INVALID}, dsl.Status.UNSUPPORTED, "save the state dict alone"),
+    ],
+)
+def test_what_is_no_state_dict_of_dense_tensors_is_refused(torch, tmp_path, make, code, text):
+    torch.save(make(torch), tmp_path / "w.pth")
+    (tmp_path / "w.safetensors").write_text("as before")
+    with pytest.raises(dsl.Error, match=text) as caught:
+        dsl.convert_weights(tmp_path / "w.pth", tmp_path / "w.safetensors")
+    assert caught.value.code == code and str(tmp_path) not in str(caught.value)
+    assert (tmp_path / "w.safetensors").read_text() == "as before" and len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_file_that_would_run_code_runs_none(torch, tmp_path):
+    class Runs:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "ran"),))
+
+    torch.save({"state_dict": {"a": torch.zeros(1)}, "extra": Runs()}, tmp_path / "w.pth")
+    assert code_of(lambda: dsl.convert_weights(tmp_path / "w.pth", tmp_path / "w.safetensors")) == dsl.Status.UNSUPPORTED
+    assert not (tmp_path / "ran").exists()
+    torch.load(tmp_path / "w.pth", weights_only=False)  # the same file runs it where nobody looks
+    assert (tmp_path / "ran").exists()
+
+
+def test_damaged_and_absent_files_are_refused(torch, tmp_path):
+    torch.save({"a": torch.zeros(100)}, tmp_path / "w.pth")
+    raw = (tmp_path / "w.pth").read_bytes()
+    for cut in (0, 3, 100, len(raw) // 2, len(raw) - 10):
+        (tmp_path / "cut.pth").write_bytes(raw[:cut])
+        code = code_of(lambda: dsl.convert_weights(tmp_path / "cut.pth", tmp_path / "out"))
+        assert code in (dsl.Status.CORRUPT, dsl.Status.UNSUPPORTED)  # PyTorch takes a short piece for a pickle of what it does not know
+    assert code_of(lambda: dsl.convert_weights(tmp_path / "absent.pth", tmp_path / "out")) == dsl.Status.NOT_FOUND
+    assert code_of(lambda: dsl.convert_weights(tmp_path, tmp_path / "out")) == dsl.Status.IO
+    assert code_of(lambda: dsl.convert_weights(tmp_path / "w.pth", tmp_path / "absent" / "out")) == dsl.Status.NOT_FOUND
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_line_converts(torch, tmp_path, capsys):
+    torch.save({"a": torch.zeros(2)}, tmp_path / "w.pth")
+    assert main(["convert-weights", str(tmp_path / "w.pth"), str(tmp_path / "w.safetensors")]) == 0
+    assert capsys.readouterr().out.startswith("1 tensors in") and list(read_safetensors(tmp_path / "w.safetensors")) == ["a"]
+    assert main(["convert-weights", str(tmp_path / "absent.pth"), str(tmp_path / "out")]) == 1
+    assert 'error: dsl: file "absent.pth"' in capsys.readouterr().err
