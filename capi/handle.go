@@ -18,6 +18,7 @@ const (
 	magicModel   = 0xD512
 	magicSession = 0xD513
 	magicReport  = 0xD514
+	magicIndex   = 0xD515
 )
 
 // report is a finished JSON text.
@@ -45,6 +46,8 @@ func magicOf[T any]() (magic uintptr, name string) {
 		return magicModel, "model"
 	case **dsl.Session:
 		return magicSession, "session"
+	case **dsl.Index:
+		return magicIndex, "index"
 	case *report:
 		return magicReport, "report"
 	}

@@ -275,6 +275,65 @@ int32_t dsl_session_evaluate_masks(dsl_session *session, const dsl_dataset *data
 
 void dsl_session_free(dsl_session *session) { FREE(goSessionFree, session); }
 
+/* ---- indexes and clusters ---- */
+
+int32_t dsl_index_create(const dsl_model *model, int32_t embedding_dim, dsl_index **out_index) {
+    CREATE(goIndexCreate, out_index, H(model), embedding_dim);
+}
+
+int32_t dsl_index_add(dsl_index *index, const float *embeddings, size_t num_rows, const char *const *ids,
+                      const int64_t *int_ids, const int64_t *labels, const char *const *groups) {
+    CALL(goIndexAdd, H(index), (float *)embeddings, num_rows, (char **)ids, (int64_t *)int_ids, (int64_t *)labels,
+         (char **)groups);
+}
+
+int32_t dsl_index_search(const dsl_index *index, const float *queries, size_t num_queries, int32_t k,
+                         const dsl_search_options *options, const dsl_cancel_token *cancel, int64_t *out_rows,
+                         float *out_similarities, size_t capacity) {
+    dsl_search_options copy;
+    memset(&copy, 0, sizeof copy);
+    if (options != NULL) {
+        COPY(copy, options, "dsl_search_options");
+    }
+    CALL(goIndexSearch, H(index), (float *)queries, num_queries, k, &copy, H(cancel), out_rows, out_similarities,
+         capacity);
+}
+
+int32_t dsl_index_check_model(const dsl_index *index, const dsl_model *model) {
+    CALL(goIndexCheckModel, H(index), H(model));
+}
+
+int32_t dsl_index_size(const dsl_index *index, int64_t *out_num_rows) { CALL(goIndexSize, H(index), out_num_rows); }
+
+int32_t dsl_index_item(const dsl_index *index, int64_t row, char *out_id, size_t id_capacity, char *out_group,
+                       size_t group_capacity, int64_t *out_label) {
+    CALL(goIndexItem, H(index), row, out_id, id_capacity, out_group, group_capacity, out_label);
+}
+
+int32_t dsl_index_info(const dsl_index *index, char *out_text, size_t capacity, size_t *out_needed) {
+    CALL(goIndexInfo, H(index), out_text, capacity, out_needed);
+}
+
+int32_t dsl_index_save(const dsl_index *index, const char *path) { CALL(goIndexSave, H(index), (char *)path); }
+
+int32_t dsl_index_load(const char *path, const dsl_model *model, dsl_index **out_index) {
+    CREATE(goIndexLoad, out_index, (char *)path, H(model));
+}
+
+void dsl_index_free(dsl_index *index) { FREE(goIndexFree, index); }
+
+int32_t dsl_cluster(const float *embeddings, size_t num_rows, int32_t embedding_dim, int32_t k,
+                    const dsl_cluster_options *options, const dsl_cancel_token *cancel, int32_t *out_assignment,
+                    size_t capacity, float *out_centres, size_t centres_capacity, double *out_inertia) {
+    dsl_cluster_options copy;
+    memset(&copy, 0, sizeof copy);
+    if (options != NULL) {
+        COPY(copy, options, "dsl_cluster_options");
+    }
+    CALL(goCluster, (float *)embeddings, num_rows, embedding_dim, k, &copy, H(cancel), out_assignment, capacity,
+         out_centres, centres_capacity, out_inertia);
+}
+
 /* ---- training ---- */
 
 int32_t dsl_train(const dsl_dataset *dataset, const dsl_train_options *options, const dsl_cancel_token *cancel,

@@ -328,6 +328,81 @@ DSL_CHECKED int32_t dsl_session_evaluate_masks(dsl_session *session, const dsl_d
 
 DSL_API void dsl_session_free(dsl_session *session);
 
+/* ---- indexes --------------------------------------------------------------------------------------------------- */
+
+/* A gallery of embeddings with an id each: exact nearest neighbours by cosine similarity. Searches may run at a time. */
+typedef struct dsl_index dsl_index;
+
+/* Room for an id or a group with its NUL, in chars. */
+#define DSL_INDEX_TEXT_SIZE 1024
+
+/* An empty index of the embeddings of a model; embedding_dim is then 0 or the model's. With model NULL, of rows of embedding_dim
+ * numbers from anywhere, without learners. */
+DSL_CHECKED int32_t dsl_index_create(const dsl_model *model, int32_t embedding_dim, dsl_index **out_index);
+
+/* Adds num_rows embeddings [num_rows, D], brought to unit length. Each of the arrays after it has num_rows elements or is NULL. ids are texts
+ * of up to 1023 bytes, or int_ids numbers; one kind in an index. Without either, rows are numbered. They are kept, and saved, as they are given, and may
+ * come more than once. labels: 0 or more, -1 for none. groups (patient, lesion, study): NULL or "" for none. Errors: INVALID, then
+ * nothing is added. */
+DSL_CHECKED int32_t dsl_index_add(dsl_index *index, const float *embeddings, size_t num_rows, const char *const *ids,
+                                  const int64_t *int_ids, const int64_t *labels, const char *const *groups);
+
+typedef struct dsl_search_options {
+    uint32_t struct_size;
+    int32_t threads;                   /* CPU threads; 0: as dsl_set_num_threads says */
+    const int32_t *learner;            /* NULL: whole embeddings; 0..K-1: this learner's part alone, of unit length */
+    const char *const *exclude_ids;    /* NULL, or the id of each query: rows with it are left out */
+    const int64_t *exclude_int_ids;    /* the same where ids are numbers */
+    const char *const *exclude_groups; /* NULL, or the group of each query: rows of it are left out, but for NULL and "" */
+} dsl_search_options;
+
+/* The k rows most similar to each of queries [num_queries, D], the most similar first, as if all were sorted; of equally similar ones that
+ * which was added first. out_rows and out_similarities [num_queries, k] get row numbers, counted from 0 in the order of adding, and cosines;
+ * -1 and -INFINITY where fewer rows are left. capacity >= num_queries * k elements in each. options may be NULL. */
+DSL_CHECKED int32_t dsl_index_search(const dsl_index *index, const float *queries, size_t num_queries, int32_t k,
+                                     const dsl_search_options *options, const dsl_cancel_token *cancel,
+                                     int64_t *out_rows, float *out_similarities, size_t capacity);
+
+/* INVALID unless the index holds embeddings of this very model: of the same weights, learners and preprocessing. */
+DSL_CHECKED int32_t dsl_index_check_model(const dsl_index *index, const dsl_model *model);
+
+DSL_CHECKED int32_t dsl_index_size(const dsl_index *index, int64_t *out_num_rows);
+
+/* What is known of a row: its id (numbers in decimal digits), group ("" for none) and label (-1 for none). Each may be NULL, with capacity 0;
+ * DSL_INDEX_TEXT_SIZE is always enough. Errors: NOT_FOUND for a row that is not there. */
+DSL_CHECKED int32_t dsl_index_item(const dsl_index *index, int64_t row, char *out_id, size_t id_capacity, char *out_group,
+                                   size_t group_capacity, int64_t *out_label);
+
+/* What the index is, as JSON: size, embedding_dim, num_learners, the model's identity, the kind of ids. Sizes as in dsl_model_info. */
+DSL_CHECKED int32_t dsl_index_info(const dsl_index *index, char *out_text, size_t capacity, size_t *out_needed);
+
+/* Writes the index to a .dsl file so that a crash leaves either the old file or the new one. */
+DSL_CHECKED int32_t dsl_index_save(const dsl_index *index, const char *path);
+
+/* Reads and verifies an index file. model: NULL, or the one whose embeddings it must hold. Errors: NOT_FOUND, IO, CORRUPT, UNSUPPORTED for
+ * a newer format; INVALID for a model's file, and for another model's embeddings. */
+DSL_CHECKED int32_t dsl_index_load(const char *path, const dsl_model *model, dsl_index **out_index);
+
+DSL_API void dsl_index_free(dsl_index *index);
+
+/* ---- clusters -------------------------------------------------------------------------------------------------- */
+
+typedef struct dsl_cluster_options {
+    uint32_t struct_size;
+    int32_t threads;
+    int32_t restarts;       /* seeded starts, of which the best counts; default 5 */
+    int32_t max_iterations; /* of a restart; default 100 */
+    uint64_t seed;
+} dsl_cluster_options;
+
+/* Groups rows [num_rows, embedding_dim] into k clusters by K-means from greedy k-means++ seeds. out_assignment [num_rows] gets 0..k-1;
+ * out_centres [k, embedding_dim] and out_inertia (the sum of squared distances to the centres) may be NULL. Equal rows, options and seeds give
+ * equal clusters, whatever the threads. options may be NULL. Errors: INVALID, also for k outside 1..num_rows. */
+DSL_CHECKED int32_t dsl_cluster(const float *embeddings, size_t num_rows, int32_t embedding_dim, int32_t k,
+                                const dsl_cluster_options *options, const dsl_cancel_token *cancel,
+                                int32_t *out_assignment, size_t capacity, float *out_centres, size_t centres_capacity,
+                                double *out_inertia);
+
 /* ---- training -------------------------------------------------------------------------------------------------- */
 
 #define DSL_STAGE_PREPARE 0  /* checking the images, building the network */

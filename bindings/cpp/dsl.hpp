@@ -459,6 +459,183 @@ private:
     detail::Handle<dsl_session, dsl_session_free> handle_;
 };
 
+// Neighbours of queries, row by row: k each, the most similar first; row -1 and similarity -infinity where fewer are left.
+struct Neighbours {
+    std::size_t k = 0;
+    std::vector<std::int64_t> rows;
+    std::vector<float> similarities;
+};
+
+// What an index knows of a row: label -1 and group "" for none.
+struct Item {
+    std::string id;
+    std::int64_t label = -1;
+    std::string group;
+};
+
+// What is known of rows that are added: empty, or an element for each row. Ids are texts or numbers.
+struct Items {
+    std::vector<std::string> ids;
+    std::vector<std::int64_t> int_ids;
+    std::vector<std::int64_t> labels;
+    std::vector<std::string> groups;
+};
+
+// learner: 0 to K-1, or DSL_LEARNER_ALL. Ids and groups are the queries' own: rows with them are left out.
+struct SearchOptions {
+    std::int32_t learner = DSL_LEARNER_ALL;
+    std::int32_t threads = 0;
+    std::vector<std::string> exclude_ids;
+    std::vector<std::int64_t> exclude_int_ids;
+    std::vector<std::string> exclude_groups;
+};
+
+namespace detail {
+
+inline std::vector<const char *> pointers(const std::vector<std::string> &texts) {
+    std::vector<const char *> out;
+    out.reserve(texts.size());
+    for (const std::string &text : texts) {
+        out.push_back(text.c_str());
+    }
+    return out;
+}
+
+// nullptr for none; else there must be one for each row.
+template <class T> const T *per_row(const std::vector<T> &values, std::size_t rows, const char *name) {
+    if (!values.empty() && values.size() != rows) {
+        throw Error(DSL_STATUS_INVALID, std::string("dsl.hpp: ") + name + ": got " + std::to_string(values.size()) + " for " +
+                                            std::to_string(rows) + " rows");
+    }
+    return values.empty() ? nullptr : values.data();
+}
+
+} // namespace detail
+
+// A gallery of embeddings: exact nearest neighbours by cosine.
+class Index {
+public:
+    // Empty, for the embeddings of a model.
+    explicit Index(const Model &model) : Index(model.get(), 0) {}
+    // Empty, for rows of so many numbers from anywhere.
+    explicit Index(std::int32_t embedding_dim) : Index(nullptr, embedding_dim) {}
+    // A file; with a model it must hold embeddings of that one.
+    static Index load(const std::string &path, const Model *model = nullptr) {
+        check_abi();
+        dsl_index *h = nullptr;
+        detail::check(dsl_index_load(path.c_str(), model ? model->get() : nullptr, &h));
+        return Index(h);
+    }
+    void save(const std::string &path) const { detail::check(dsl_index_save(handle_.get(), path.c_str())); }
+
+    void add(const Embeddings &rows, const Items &items = {}) {
+        dim_is(rows);
+        const std::vector<const char *> ids = detail::pointers(items.ids), groups = detail::pointers(items.groups);
+        const std::size_t n = rows.rows();
+        detail::check(dsl_index_add(handle_.get(), rows.values().data(), n, detail::per_row(ids, n, "ids"),
+                                    detail::per_row(items.int_ids, n, "int_ids"), detail::per_row(items.labels, n, "labels"),
+                                    detail::per_row(groups, n, "groups")));
+    }
+
+    Neighbours search(const Embeddings &queries, std::int32_t k, const SearchOptions &options = {},
+                      const CancelToken *cancel = nullptr) const {
+        dim_is(queries);
+        const std::size_t n = queries.rows();
+        const std::vector<const char *> ids = detail::pointers(options.exclude_ids), groups = detail::pointers(options.exclude_groups);
+        dsl_search_options o;
+        DSL_INIT(&o);
+        o.threads = options.threads;
+        o.learner = options.learner == DSL_LEARNER_ALL ? nullptr : &options.learner;
+        o.exclude_ids = detail::per_row(ids, n, "exclude_ids");
+        o.exclude_int_ids = detail::per_row(options.exclude_int_ids, n, "exclude_int_ids");
+        o.exclude_groups = detail::per_row(groups, n, "exclude_groups");
+        Neighbours out;
+        out.k = k > 0 ? static_cast<std::size_t>(k) : 0;
+        out.rows.resize(n * out.k);
+        out.similarities.resize(n * out.k);
+        detail::check(dsl_index_search(handle_.get(), queries.values().data(), n, k, &o, handle_of(cancel), out.rows.data(),
+                                       out.similarities.data(), out.rows.size()));
+        return out;
+    }
+
+    // Throws unless the index holds embeddings of this very model.
+    void check_model(const Model &model) const { detail::check(dsl_index_check_model(handle_.get(), model.get())); }
+    std::int64_t size() const {
+        std::int64_t n = 0;
+        detail::check(dsl_index_size(handle_.get(), &n));
+        return n;
+    }
+    Item item(std::int64_t row) const {
+        Item out;
+        char id[DSL_INDEX_TEXT_SIZE], group[DSL_INDEX_TEXT_SIZE];
+        detail::check(dsl_index_item(handle_.get(), row, id, sizeof id, group, sizeof group, &out.label));
+        out.id = id;
+        out.group = group;
+        return out;
+    }
+    // JSON.
+    std::string info() const {
+        return detail::text([this](char *out, std::size_t n, std::size_t *needed) {
+            return dsl_index_info(handle_.get(), out, n, needed);
+        });
+    }
+    const dsl_index *get() const noexcept { return handle_.get(); }
+
+private:
+    explicit Index(dsl_index *h) : handle_(h) { dim_ = dim_of(info()); }
+    Index(const dsl_model *model, std::int32_t embedding_dim) {
+        check_abi();
+        dsl_index *h = nullptr;
+        detail::check(dsl_index_create(model, embedding_dim, &h));
+        handle_.reset(h);
+        dim_ = dim_of(info());
+    }
+    static std::size_t dim_of(const std::string &json) {
+        const std::string key = "\"embedding_dim\": ";
+        return std::stoul(json.substr(json.find(key) + key.size()));
+    }
+    void dim_is(const Embeddings &rows) const {
+        if (rows.dim() != dim_) {
+            throw Error(DSL_STATUS_INVALID, "dsl.hpp: index: got rows of " + std::to_string(rows.dim()) + " numbers, want " +
+                                                std::to_string(dim_));
+        }
+    }
+    std::size_t dim_ = 0;
+    detail::Handle<dsl_index, dsl_index_free> handle_;
+};
+
+struct ClusterOptions {
+    std::int32_t restarts = 0, max_iterations = 0; // 0: 5 and 100
+    std::uint64_t seed = 0;
+    std::int32_t threads = 0;
+};
+
+struct Clusters {
+    std::vector<std::int32_t> assignment; // of each row, 0 to k-1
+    Embeddings centres;                   // k rows, the means
+    double inertia = 0;                   // sum of squared distances to the centres
+};
+
+// Groups rows by K-means.
+inline Clusters cluster(const Embeddings &rows, std::int32_t k, const ClusterOptions &options = {},
+                        const CancelToken *cancel = nullptr) {
+    check_abi();
+    if (k < 1 || static_cast<std::size_t>(k) > rows.rows()) { // before memory is taken for the centres
+        throw Error(DSL_STATUS_INVALID, "dsl.hpp: cluster: got " + std::to_string(k) + " clusters for " + std::to_string(rows.rows()) + " rows");
+    }
+    dsl_cluster_options o;
+    DSL_INIT(&o);
+    o.restarts = options.restarts;
+    o.max_iterations = options.max_iterations;
+    o.seed = options.seed;
+    o.threads = options.threads;
+    Clusters out{std::vector<std::int32_t>(rows.rows()), Embeddings(static_cast<std::size_t>(k), rows.dim())};
+    detail::check(dsl_cluster(rows.values().data(), rows.rows(), static_cast<std::int32_t>(rows.dim()), k, &o, handle_of(cancel),
+                              out.assignment.data(), out.assignment.size(), out.centres.values().data(), out.centres.values().size(),
+                              &out.inertia));
+    return out;
+}
+
 // Trains; options are those of dsl.h (set up with DSL_INIT), but for progress. on_progress runs on this thread and returns false to
 // cancel; what it throws ends the training and is thrown on. Returns the report's JSON.
 inline std::string train(const Dataset &dataset, dsl_train_options options,

@@ -95,7 +95,24 @@ static void training(void) {
     MEMBER(dsl_train_options, finetune_share);
 }
 
+static void indexes(void) {
+    STRUCT(dsl_search_options);
+    MEMBER(dsl_search_options, struct_size);
+    MEMBER(dsl_search_options, threads);
+    MEMBER(dsl_search_options, learner);
+    MEMBER(dsl_search_options, exclude_ids);
+    MEMBER(dsl_search_options, exclude_int_ids);
+    MEMBER(dsl_search_options, exclude_groups);
+    STRUCT(dsl_cluster_options);
+    MEMBER(dsl_cluster_options, struct_size);
+    MEMBER(dsl_cluster_options, threads);
+    MEMBER(dsl_cluster_options, restarts);
+    MEMBER(dsl_cluster_options, max_iterations);
+    MEMBER(dsl_cluster_options, seed);
+}
+
 int main(void) {
+    indexes();
     images();
     sessions();
     training();

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <limits>
 #include <numeric>
 #include <stdexcept>
 #include <string>
@@ -127,11 +128,72 @@ static void chain() {
     CHECK(code_of([&] { session.embed(some, &token); }) == DSL_STATUS_CANCELLED);
 }
 
+static dsl::Embeddings line(std::size_t n) {
+    dsl::Embeddings e(n, 2);
+    for (std::size_t i = 0; i < n; ++i) { // on an arc
+        e.values()[2 * i] = std::cos(0.1f * static_cast<float>(i));
+        e.values()[2 * i + 1] = std::sin(0.1f * static_cast<float>(i));
+    }
+    return e;
+}
+
+static void indexes() {
+    dsl::Index index(2);
+    dsl::Items items;
+    items.ids = {"a", "b", "c", "d"};
+    items.labels = {0, 1, -1, 3};
+    items.groups = {"p", "p", "", "q"};
+    index.add(line(4), items);
+    CHECK(index.size() == 4 && index.info().find("\"text\"") != std::string::npos);
+    const dsl::Item last = index.item(3);
+    CHECK(last.id == "d" && last.label == 3 && last.group == "q" && code_of([&] { index.item(4); }) == DSL_STATUS_NOT_FOUND);
+    CHECK(index.search(line(1), 2).rows == (std::vector<std::int64_t>{0, 1}));
+    dsl::SearchOptions o;
+    o.exclude_groups = {"p"};
+    const dsl::Neighbours left = index.search(line(1), 3, o);
+    CHECK(left.rows == (std::vector<std::int64_t>{2, 3, -1}) && std::abs(left.similarities[0] - std::cos(0.2f)) < 1e-6f);
+    CHECK(left.similarities[2] == -std::numeric_limits<float>::infinity());
+    o.exclude_ids = {"c"};
+    CHECK(index.search(line(1), 1, o).rows[0] == 3);
+    o.exclude_ids = {"c", "d"};
+    CHECK(code_of([&] { index.search(line(1), 1, o); }) == DSL_STATUS_INVALID);
+    CHECK(code_of([&] { index.search(line(1), 0); }) == DSL_STATUS_INVALID);
+    CHECK(code_of([&] { index.search(dsl::Embeddings(1, 3), 1); }) == DSL_STATUS_INVALID);
+    CHECK(code_of([&] { index.add(line(1)); }) == DSL_STATUS_INVALID);
+    index.save("gallery.dsl");
+    CHECK(dsl::Index::load("gallery.dsl").search(line(1), 2).rows == (std::vector<std::int64_t>{0, 1}));
+    CHECK(code_of([] { dsl::Model::load("gallery.dsl"); }) == DSL_STATUS_INVALID);
+
+    const dsl::Clusters c = dsl::cluster(line(10), 2);
+    CHECK(c.assignment.size() == 10 && c.assignment[0] != c.assignment[9] && c.assignment[0] == c.assignment[3] && c.inertia > 0);
+    CHECK(c.centres.rows() == 2 && code_of([] { dsl::cluster(line(3), 4); }) == DSL_STATUS_INVALID);
+}
+
+static void gallery_of_a_model() {
+    const dsl::Model model = dsl::Model::load("binding.dsl");
+    dsl::Index index(model);
+    dsl::Session session(model);
+    const dsl::Image a = draw(0), b = draw(1);
+    const dsl::Embeddings e = session.embed({&a, &b});
+    dsl::Items items;
+    items.int_ids = {7, 8};
+    index.add(e, items);
+    dsl::SearchOptions o;
+    o.learner = 1;
+    o.exclude_int_ids = {7, 8};
+    CHECK(index.search(e, 1, o).rows == (std::vector<std::int64_t>{1, 0}));
+    index.check_model(dsl::Model::load("binding-copy.dsl"));
+    index.save("gallery.dsl");
+    CHECK(dsl::Index::load("gallery.dsl", &model).item(1).id == "8");
+}
+
 int main() {
     errors();
+    indexes();
     moves();
     CHECK(dsl_live_handles() == 0);
     chain();
+    gallery_of_a_model();
     CHECK(dsl_live_handles() == 0);
     std::printf("%d checks, %d failed\n", checks, failures);
     return failures == 0 ? 0 : 1;

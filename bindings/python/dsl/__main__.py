@@ -1,4 +1,4 @@
-"""The command line: python3 -m dsl train | embed | heatmap | evaluate | manifest | info | experiment | convert-weights."""
+"""The command line: python3 -m dsl train | embed | heatmap | evaluate | index | search | cluster | manifest | info | experiment | convert-weights."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ import numpy as np
 
 from . import Dataset, Error, Model, convert_weights, evaluate, load_image, overlay, train, wait_for_files
 from .experiment import cli as experiment
+from .gallery import IMAGE_SUFFIXES, add_commands
 from .training import evaluate_masks, last_path
 
 SOURCES = ["attention", "grad_cam", "self"]
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png"}
-
 DATA = "manifest.csv (path,label[,class_name][,split][,group]), a folder of a published data set, or one with a subfolder per class"
 
 
@@ -93,6 +92,8 @@ def parser() -> argparse.ArgumentParser:
     p.set_defaults(run=run_manifest)
     p.add_argument("data", help=DATA)
     p.add_argument("-o", "--out", required=True, help="a .csv file")
+
+    add_commands(commands, add_model)
 
     p = commands.add_parser("info", help="say what a model file holds")
     p.set_defaults(run=run_info)

@@ -145,6 +145,27 @@ class TrainOptions(ctypes.Structure):
     ]
 
 
+class SearchOptions(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("threads", c_int32),
+        ("learner", POINTER(c_int32)),
+        ("exclude_ids", POINTER(c_char_p)),
+        ("exclude_int_ids", POINTER(c_int64)),
+        ("exclude_groups", POINTER(c_char_p)),
+    ]
+
+
+class ClusterOptions(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("threads", c_int32),
+        ("restarts", c_int32),
+        ("max_iterations", c_int32),
+        ("seed", c_uint64),
+    ]
+
+
 # A test compares these with the C compiler's layout.
 STRUCTS: dict[str, type[ctypes.Structure]] = {
     "dsl_array": Array,
@@ -152,6 +173,8 @@ STRUCTS: dict[str, type[ctypes.Structure]] = {
     "dsl_explanation": Explanation,
     "dsl_progress": ProgressInfo,
     "dsl_train_options": TrainOptions,
+    "dsl_search_options": SearchOptions,
+    "dsl_cluster_options": ClusterOptions,
 }
 
 _OUT = POINTER(c_void_p)
@@ -208,6 +231,23 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "dsl_session_self_map": (c_int32, [_HANDLE, _HANDLE, _HANDLE, _FLOATS, c_size_t, _FLOATS, c_size_t]),
     "dsl_session_evaluate_masks": (c_int32, [_HANDLE, _HANDLE, c_char_p, c_char_p, _HANDLE, _OUT]),
     "dsl_session_free": (None, [_HANDLE]),
+    "dsl_index_create": (c_int32, [_HANDLE, c_int32, _OUT]),
+    "dsl_index_add": (c_int32, [_HANDLE, _FLOATS, c_size_t, POINTER(c_char_p), POINTER(c_int64), POINTER(c_int64), POINTER(c_char_p)]),
+    "dsl_index_search": (
+        c_int32,
+        [_HANDLE, _FLOATS, c_size_t, c_int32, POINTER(SearchOptions), _HANDLE, POINTER(c_int64), _FLOATS, c_size_t],
+    ),
+    "dsl_index_check_model": (c_int32, [_HANDLE, _HANDLE]),
+    "dsl_index_size": (c_int32, [_HANDLE, POINTER(c_int64)]),
+    "dsl_index_item": (c_int32, [_HANDLE, c_int64, c_char_p, c_size_t, c_char_p, c_size_t, POINTER(c_int64)]),
+    "dsl_index_info": (c_int32, [_HANDLE, c_char_p, c_size_t, POINTER(c_size_t)]),
+    "dsl_index_save": (c_int32, [_HANDLE, c_char_p]),
+    "dsl_index_load": (c_int32, [c_char_p, _HANDLE, _OUT]),
+    "dsl_index_free": (None, [_HANDLE]),
+    "dsl_cluster": (
+        c_int32,
+        [_FLOATS, c_size_t, c_int32, c_int32, POINTER(ClusterOptions), _HANDLE, POINTER(c_int32), c_size_t, _FLOATS, c_size_t, POINTER(c_double)],
+    ),
     "dsl_train": (c_int32, [_HANDLE, POINTER(TrainOptions), _HANDLE, _OUT]),
 }
 
