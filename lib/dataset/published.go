@@ -19,7 +19,7 @@ type published struct {
 	read  func(r *reading) error         // fills r.out; the test split is drawn when there is none
 }
 
-// all that ReadPublished knows.
+// allPublished is what ReadPublished knows, in the order of asking.
 var allPublished = []*published{&isic2019, &ham10000, &mura, &hyperKvasir}
 
 // ReadPublished reads a data set as its authors distribute it, which is told by names of files, from its folder or

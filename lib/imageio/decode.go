@@ -95,7 +95,7 @@ func Decode(name string, data []byte, maxPixels int) (*Image, error) {
 		return nil, errs.New(errs.Unsupported, "imageio: image %q: got a file that is no known image, want JPEG or PNG", name)
 	case DICOM:
 		return nil, errs.New(errs.Unsupported,
-			"imageio: image %q: got DICOM, want JPEG or PNG; read it with pydicom and pass the array with a window", name)
+			"imageio: image %q: got DICOM, want JPEG or PNG; Python's dsl.read_dicom reads it, others pass its pixels as an array with a window", name)
 	default:
 		return nil, errs.New(errs.Unsupported, "imageio: image %q: got %s, want JPEG or PNG; convert it to PNG", name, f)
 	}

@@ -16,6 +16,7 @@ use the "spawn" or "forkserver" start method.
 
 from ._native import Error, Status, device_count, device_info, set_num_threads, version
 from .dataset import Dataset
+from .dicom import read_dicom
 from .image import load_image
 from .index import Clusters, Index, Item, Neighbours, cluster
 from .model import Model, PairExplanation
@@ -40,6 +41,7 @@ __all__ = [
     "evaluate",
     "evaluate_masks",
     "load_image",
+    "read_dicom",
     "set_num_threads",
     "train",
     "version",

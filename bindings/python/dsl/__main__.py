@@ -148,7 +148,7 @@ def image_files(names: list[str]) -> list[Path]:
         path = Path(name)
         found += sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES) if path.is_dir() else [path]
     if not found:
-        raise Error(2, "dsl: images: the folders hold no .jpg or .png files")
+        raise Error(2, "dsl: images: the folders hold no .jpg, .png or .dcm files")
     return found
 
 

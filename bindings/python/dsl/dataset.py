@@ -15,6 +15,7 @@ import numpy as np
 from . import _native
 from ._native import Error, Handle, Status, check, create, lib, optional_text
 from .arrays import holds_arrays, read_arrays
+from .dicom import is_dicom
 from .image import ImageLike, ImagesLike, Window, is_path, open_image, sequence_of
 
 
@@ -27,10 +28,20 @@ class Dataset:
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Dataset:
         """A manifest (CSV with path,label[,class_name][,mask][,split][,group]), a folder that holds ISIC 2019, HAM10000, MURA or HyperKvasir as
-        they are published, a folder with a subfolder of images per class, or NumPy files (see open_arrays)."""
+        they are published, a folder with a subfolder of images per class, or NumPy files (see open_arrays). Where some of the images are DICOM,
+        all are read at once (see read_dicom) and kept in memory as 8-bit RGB."""
         if holds_arrays(path):
             return cls.open_arrays(path)
-        return cls(create("dsl_dataset_open", "dsl_dataset_free", _native.encode_path(path)))
+        dataset = cls(create("dsl_dataset_open", "dsl_dataset_free", _native.encode_path(path)))
+        rows = dataset.manifest()
+        if not any(is_dicom(row["path"]) for row in rows):
+            return dataset
+        dataset.close()
+        return cls.from_arrays(
+            [row["path"] for row in rows], [int(row["label"]) for row in rows], splits=[row["split"] for row in rows],
+            groups=[row["group"] for row in rows], class_names={int(row["label"]): row["class_name"] for row in rows},
+            masks=[row["mask"] or None for row in rows],
+        )  # fmt: skip
 
     @classmethod
     def open_lists(cls, train_list: str | os.PathLike[str], test_list: str | os.PathLike[str], folder: str | os.PathLike[str]) -> Dataset:

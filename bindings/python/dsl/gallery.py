@@ -14,7 +14,7 @@ from ._native import Error, Status
 from .index import Index, Item, cluster
 from .model import Model
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png"}
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".dcm"}
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def pictures(names: list[str]) -> list[Picture]:
     """Image files, all image files below folders, and the rows of manifests (.csv)."""
     found = [p for name in names for p in _pictures_of(Path(name))]
     if not found:
-        raise Error(Status.NOT_FOUND, "dsl: images: the folders and manifests name no .jpg or .png files")
+        raise Error(Status.NOT_FOUND, "dsl: images: the folders and manifests name no .jpg, .png or .dcm files")
     return found
 
 

@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from . import _native
 from ._native import Array, Error, Handle, Status, check, create, lib
+from .dicom import is_dicom, read_dicom
 
-# A picture: a path, or an array [H, W], [H, W, 1] or [H, W, 3] of uint8, uint16, float32 (or what numpy makes one of, as PIL's images).
+# A picture: a path (JPEG, PNG, DICOM), or an array [H, W], [H, W, 1] or [H, W, 3] of uint8, uint16, float32 (or what numpy makes one of, as PIL's images).
 ImageLike = Union[str, "os.PathLike[str]", npt.NDArray[Any], Any]
 # Several: a sequence of pictures, or an array [N, H, W] or [N, H, W, C].
 ImagesLike = Union[Sequence[ImageLike], npt.NDArray[Any]]
@@ -24,7 +25,7 @@ _DTYPES = {np.dtype(np.uint8): 0, np.dtype(np.uint16): 1, np.dtype(np.float32): 
 
 
 def load_image(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
-    """Reads a JPEG or PNG file: [H, W, 3] uint8, the file's own pixel grid, without EXIF orientation, as heatmaps are."""
+    """Reads a JPEG, PNG or DICOM file: [H, W, 3] uint8, the file's own pixel grid, without EXIF orientation, as heatmaps are."""
     image = open_image(path, None)
     try:
         height, width = size_of(image)
@@ -54,9 +55,12 @@ def sequence_of(images: ImagesLike) -> Sequence[ImageLike]:
 
 
 def open_image(image: ImageLike, window: Window | None) -> Handle:
-    """A handle of one picture. window: the values that become black and white; None means the full range of the type (0..1 for floats)."""
+    """A handle of one picture. window: the values that become black and white; None means the full range of the type (0..1 for floats), and the
+    file's own window for DICOM."""
     if isinstance(image, Handle):
         return image
+    if is_path(image) and is_dicom(image):
+        return open_image(read_dicom(image, window="auto" if window is None else (sum(window) / 2, window[1] - window[0])), None)
     if is_path(image):
         return create("dsl_image_load_file", "dsl_image_free", _native.encode_path(image))
     pixels = np.asarray(image)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from . import _call, _native
 from ._native import Error, Explanation, Handle, SessionOptions, Status, check, create, lib, optional_text
+from .dicom import is_dicom
 from .image import ImageLike, ImagesLike, Window, is_path, open_image, sequence_of, size_of
 
 _CHUNK = 64  # arrays copied into the library at a time
@@ -83,10 +84,11 @@ class Model:
         return self._number("input_size")
 
     def embed(self, images: ImagesLike, *, window: Window | None = None) -> npt.NDArray[np.float32]:
-        """Embeddings [N, D] float32, rows of unit length, of paths or arrays. window: for uint16 and float arrays, what becomes black and white."""
+        """Embeddings [N, D] float32, rows of unit length, of paths or arrays. window: for uint16 and float arrays and DICOM files,
+        what becomes black and white."""
         images = sequence_of(images)
         out = np.empty((len(images), self.embedding_dim), np.float32)
-        if len(images) and not isinstance(images, np.ndarray) and all(is_path(i) for i in images):
+        if len(images) and not isinstance(images, np.ndarray) and all(is_path(i) and not is_dicom(i) for i in images):
             paths = (c_char_p * len(images))(*[_native.encode_path(i) for i in images])
             _call.run("dsl_session_embed_files", (self._session().pointer, paths, len(images)), (_call.floats(out), out.size))
             return out
