@@ -472,6 +472,12 @@ typedef struct dsl_train_options {
     const char *precision; /* as in dsl_session_options; weights, their gradients and the optimiser are float32 in all */
     const double *warmup_share;   /* NULL: the profile's; the share of the steps that train a classification network first, 0 for none */
     const double *finetune_share; /* NULL: the profile's; the share of the steps after it that train the whole embedding last, 0 for none */
+    const char *loss;          /* "margin" (default), another metric loss, or "classification"; the README lists them */
+    const char *mining;        /* of the margin loss: "nearest" (default), "distance-weighted" */
+    const char *beta;          /* of the margin loss: "fixed" (default: 1.2), "learnt", "per-class" (learnt, one for each class) */
+    const char *cluster_space; /* the vectors whose clusters share out the images: "embedding" (default), "penultimate" */
+    int32_t recluster_every;   /* epochs from one clustering to the next; default: the profile's */
+    int32_t patience;          /* validations without a better NMI before a learner is added; default: the profile's */
 } dsl_train_options;
 
 /* Trains on the dataset's "train" images, validates on "val", never looks at "test". Cancelling leaves the last model, complete as of

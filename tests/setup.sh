@@ -66,6 +66,7 @@ dsl_go_env() {
   root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
   driver="$root/lib/backend/cuda/driver"
   hash=$(cat "$driver/include/cuda.h" "$driver/include/cuda_syms.inc" | sha256sum | cut -c 1-16)
+  export GOFLAGS="-trimpath -tags=osusergo,netgo" # as in CMakeLists.txt
   export CGO_CFLAGS="-O2 -g -I$driver/include -DDSL_CUDA_HEADER_HASH=0x$hash" CGO_LDFLAGS="-O2 -g -L$driver/link"
 }
 

@@ -41,6 +41,12 @@ type TrainOptions struct {
 	ValidationShare float64 // dataset.DefaultValShare
 	WarmupShare     *float64
 	FinetuneShare   *float64
+	Loss            string // "margin" (default), another of package loss, or "classification"
+	Mining          string // of the margin loss: "nearest" (default), "distance-weighted"
+	Beta            string // of the margin loss: "fixed" (default), "learnt", "per-class"
+	ClusterSpace    string // "embedding" (default), "penultimate"
+	ReclusterEvery  int    // epochs
+	Patience        int    // validations
 }
 
 // Progress is what a training tells while it runs. While the images are checked (train.Prepare, train.EventStep), Step counts images.
@@ -90,6 +96,7 @@ func trainOptions(o TrainOptions) (train.Options, error) {
 		Arch:      model.Arch{Backbone: o.Backbone, Stem: o.Stem, Attention: o.Attention, EmbeddingDim: o.EmbeddingDim},
 		InputSize: o.InputSize, Learners: o.Learners, Epochs: o.Epochs, Steps: o.Steps, BatchSize: o.BatchSize,
 		ImagesPerClass: o.ImagesPerClass, LearningRate: o.LearningRate, WarmupShare: o.WarmupShare, FinetuneShare: o.FinetuneShare, Threads: threads(o.Threads), Workers: threads(o.Threads), Seed: o.Seed,
+		Loss: o.Loss, Mining: o.Mining, Beta: o.Beta, ClusterSpace: o.ClusterSpace, ReclusterEvery: o.ReclusterEvery, Patience: o.Patience,
 	}
 	if o.InitPath == "" {
 		return t, nil

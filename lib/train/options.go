@@ -25,6 +25,8 @@ type Options struct {
 	InputSize      int               // pixels of a side
 	Init           *model.Pretrained // weights to start from; nil trains from scratch
 	Loss           string            // Classification, or one of the losses of package loss
+	Mining         string            // of the margin loss, see loss.Options
+	Beta           string            // of the margin loss, see loss.Options
 	Learners       int               // Dynamic, or K ≥ 1 fixed; unused with Classification
 	Epochs         int               // budget in passes over the training images; Steps, when set, replaces it
 	Steps          int64             // optimiser steps of the whole run

@@ -93,6 +93,12 @@ static void training(void) {
     MEMBER(dsl_train_options, precision);
     MEMBER(dsl_train_options, warmup_share);
     MEMBER(dsl_train_options, finetune_share);
+    MEMBER(dsl_train_options, loss);
+    MEMBER(dsl_train_options, mining);
+    MEMBER(dsl_train_options, beta);
+    MEMBER(dsl_train_options, cluster_space);
+    MEMBER(dsl_train_options, recluster_every);
+    MEMBER(dsl_train_options, patience);
 }
 
 static void indexes(void) {

@@ -46,6 +46,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("data", help=DATA)
     p.add_argument("-o", "--out", required=True, help="where the best model goes; the last one goes to NAME.last.dsl")
     p.add_argument("--learners", default="dynamic", help="dynamic (default), or a number")
+    p.add_argument("--loss", help="margin (default), contrastive, triplet, classification")
+    p.add_argument("--mining", choices=["nearest", "distance-weighted"], help="of the margin loss")
+    p.add_argument("--beta", choices=["fixed", "learnt", "per-class"], help="of the margin loss")
+    p.add_argument("--cluster-space", choices=["embedding", "penultimate"], help="what is clustered to share out the images")
+    p.add_argument("--recluster-every", type=int, metavar="EPOCHS")
+    p.add_argument("--patience", type=int, help="validations without a better NMI before a learner is added")
     p.add_argument("--backbone", choices=["resnet18", "resnet34", "resnet50"])
     p.add_argument("--stem", choices=["standard", "small"])
     p.add_argument("--attention", choices=["gate", "none"])
@@ -131,6 +137,7 @@ def run_train(o: argparse.Namespace) -> None:
             o.data, o.out, learners="dynamic" if o.learners == "dynamic" else int(o.learners), backbone=o.backbone, stem=o.stem, attention=o.attention,
             profile=o.profile, init=o.init, embedding_dim=o.embedding_dim, input_size=o.input_size, epochs=o.epochs, steps=o.steps, batch_size=o.batch_size,
             images_per_class=o.images_per_class, learning_rate=o.learning_rate, warmup_share=o.warmup_share,
+            loss=o.loss, mining=o.mining, beta=o.beta, cluster_space=o.cluster_space, recluster_every=o.recluster_every, patience=o.patience,
             finetune_share=o.finetune_share, validation_share=o.validation_share, seed=o.seed, threads=o.threads,
             device=o.device, precision=o.precision, skip_unreadable=o.skip_unreadable, log=o.log,
         )  # fmt: skip

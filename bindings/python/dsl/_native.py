@@ -142,6 +142,12 @@ class TrainOptions(ctypes.Structure):
         ("precision", c_char_p),
         ("warmup_share", POINTER(c_double)),
         ("finetune_share", POINTER(c_double)),
+        ("loss", c_char_p),
+        ("mining", c_char_p),
+        ("beta", c_char_p),
+        ("cluster_space", c_char_p),
+        ("recluster_every", c_int32),
+        ("patience", c_int32),
     ]
 
 

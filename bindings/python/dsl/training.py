@@ -58,6 +58,12 @@ def train(
     out: str | os.PathLike[str],
     *,
     learners: Union[int, Literal["dynamic"]] = "dynamic",
+    loss: str | None = None,
+    mining: str | None = None,
+    beta: str | None = None,
+    cluster_space: str | None = None,
+    recluster_every: int | None = None,
+    patience: int | None = None,
     backbone: str | None = None,
     stem: str | None = None,
     attention: str | None = None,
@@ -89,6 +95,9 @@ def train(
     init: a file with the weights to start from; the "paper" profile needs one. A trained model gives its backbone and attention, whatever its head;
     a .safetensors file with the state dict of torchvision's or timm's ResNet-18, -34 or -50 (convert_weights) gives the backbone. BatchNorm is
     frozen then, and there is no warm-up unless warmup_share asks for one.
+    loss "margin", with mining "nearest" ("distance-weighted") and beta "fixed" ("learnt", "per-class"); or "contrastive", "triplet",
+    "proxy-anchor", "multi-similarity", "supervised-contrastive"; or "classification", a network that embeds with its penultimate vector and knows no learners. cluster_space "embedding" ("penultimate"): the vectors
+    whose clusters share out the images among learners. recluster_every (epochs) and patience (validations before a learner is added) follow the run's length.
     embedding_dim 128, input_size 224 pixels, validation_share 0.15. A 0 is a 0, and refused where it makes no sense; threads 0 means all cores.
     warmup_share and finetune_share, 0 for none: of the steps, what trains a classification network first; of those after it, what trains the
     whole embedding last.
@@ -104,7 +113,8 @@ def train(
     if not 0 <= seed < 2**64:
         raise Error(Status.INVALID, f"dsl: seed: got {seed}, want 0 to 2^64 - 1")
     numbers = _positive(embedding_dim=embedding_dim, input_size=input_size, epochs=epochs, steps=steps, batch_size=batch_size,
-                        images_per_class=images_per_class, learning_rate=learning_rate, validation_share=validation_share)  # fmt: skip
+                        images_per_class=images_per_class, learning_rate=learning_rate, validation_share=validation_share,
+                        recluster_every=recluster_every, patience=patience)  # fmt: skip
     dataset = dataset_of(data)
     events: queue.SimpleQueue[Any] = queue.SimpleQueue()
     # The C callback runs on the thread that dsl_train runs on; it hands copies to this one.
@@ -114,6 +124,7 @@ def train(
         log_path=None if log is None else _native.encode_path(log), init_path=None if init is None else _native.encode_path(init),
         backbone=optional_text(backbone), stem=optional_text(stem), attention=optional_text(attention), profile=optional_text(profile),
         device=optional_text(device), precision=optional_text(precision), threads=threads, skip_unreadable=int(skip_unreadable), seed=seed,
+        loss=optional_text(loss), mining=optional_text(mining), beta=optional_text(beta), cluster_space=optional_text(cluster_space),
         warmup_share=optional_number(warmup_share), finetune_share=optional_number(finetune_share), progress=callback, **numbers,
     )  # fmt: skip
     report = c_void_p()
