@@ -6,7 +6,7 @@
 package main
 
 /*
-#cgo CFLAGS: -std=c11 -D_POSIX_C_SOURCE=200809L -O2 -fvisibility=hidden -Wall -Wextra -Werror -Wno-unused-parameter -I${SRCDIR}/../include
+#cgo CFLAGS: -std=c11 -D_POSIX_C_SOURCE=200809L -O2 -fvisibility=hidden -Wall -Wextra -Werror -Wno-unused-parameter
 #cgo LDFLAGS: -lpthread
 #include "shim.h"
 */

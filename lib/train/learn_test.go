@@ -20,13 +20,16 @@ func open(t *testing.T, d *dataset.Dataset, o Options) *Trainer {
 	if err := o.Fill(); err != nil {
 		t.Fatal(err)
 	}
-	tr := &Trainer{o: o, backend: onednn.Backend{}, loss: loss.NewMargin(), tell: newTeller(nil), frozen: true}
+	tr := &Trainer{o: o, backend: onednn.Backend{}, tell: newTeller(nil), frozen: true}
 	tr.learnerGradient = tr.gradientOf
 	var err error
 	if tr.data, err = openData(context.Background(), d, &tr.o); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(tr.data.close)
+	if tr.loss, err = loss.New(tr.o.Loss, tr.o.lossOptions()); err != nil {
+		t.Fatal(err)
+	}
 	tr.sched = newSchedule(&tr.o, 4)
 	tr.growth.improved, tr.best.score.NMI = math.Inf(-1), math.Inf(-1)
 	w, err := tr.initial()

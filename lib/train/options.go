@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"libdsl/lib/errs"
+	"libdsl/lib/loss"
 	"libdsl/lib/model"
 )
 
@@ -125,12 +126,11 @@ var profiles = map[string]Options{
 // checkLoss tests the architecture and what goes with the loss.
 func (o *Options) checkLoss() error {
 	a := o.Arch
-	switch o.Loss {
-	case Classification:
-	case "margin":
+	if err := loss.Check(o.Loss, o.lossOptions()); err != nil {
+		return errs.Wrap(errs.KindOf(err), err, "train")
+	}
+	if o.Loss != Classification {
 		return a.Check()
-	default:
-		return errs.New(errs.Invalid, "train: loss: got %q, want %q or %q", o.Loss, "margin", Classification)
 	}
 	if o.Learners > 1 || a.EmbeddingDim != 0 || *o.WarmupShare != 0 || *o.FinetuneShare != 0 {
 		return errs.New(errs.Invalid, "train: loss %q: got learners, embedding_dim, warmup_share or finetune_share, want none of them: "+
@@ -139,6 +139,9 @@ func (o *Options) checkLoss() error {
 	a.EmbeddingDim = 1 // the number of classes is known later
 	return a.Check()
 }
+
+// lossOptions are what the loss needs to know that is known without data.
+func (o *Options) lossOptions() loss.Options { return loss.Options{} }
 
 func fill[T comparable](field *T, value T) {
 	var zero T

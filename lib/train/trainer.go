@@ -75,7 +75,7 @@ func Run(ctx context.Context, be backend.Backend, d *dataset.Dataset, o Options,
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	t := &Trainer{o: o, backend: be, loss: loss.NewMargin(), tell: newTeller(tell)}
+	t := &Trainer{o: o, backend: be, tell: newTeller(tell)}
 	t.best.onSave = onSave
 	t.learnerGradient = t.gradientOf
 	if t.data, err = openData(ctx, d, &t.o); err != nil {
@@ -84,6 +84,9 @@ func Run(ctx context.Context, be backend.Backend, d *dataset.Dataset, o Options,
 	defer t.data.close()
 	if o.Loss == Classification {
 		t.o.Arch.EmbeddingDim = len(t.data.classes)
+	}
+	if t.loss, err = loss.New(o.Loss, t.o.lossOptions()); err != nil {
+		return nil, err
 	}
 	t.sched = newSchedule(&t.o, int64(max(1, len(t.data.train)/o.BatchSize)))
 	t.growth.improved = math.Inf(-1)
