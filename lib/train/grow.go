@@ -46,6 +46,9 @@ func (t *Trainer) maybeGrow(ctx context.Context, stage Stage) error {
 	if err := t.resetRows(reset); err != nil {
 		return err
 	}
+	if err := t.learnt.reset(reset, rng.New(t.o.Seed, fmt.Sprintf("grow/loss/%d", g.count))); err != nil {
+		return err
+	}
 	t.tell.grew(t, scores, reset)
 	return t.freeze(ctx)
 }

@@ -99,7 +99,11 @@ func (t *Trainer) learnerStep(ctx context.Context, prog backend.Program, b *batc
 			}
 		}
 	}
-	return t.step(ctx, prog, b, t.learnerGradient)
+	value, err := t.step(ctx, prog, b, t.learnerGradient)
+	if err == nil {
+		t.learnt.update(t.args.LR)
+	}
+	return value, err
 }
 
 // whole as the active learner stands for the concatenation of all.
@@ -119,6 +123,9 @@ func (t *Trainer) gradientOf(e []float32, labels []int64, de []float32) (float64
 		err = t.set.Project(e, k, z)
 	}
 	if err != nil {
+		return 0, err
+	}
+	if err := t.learnt.choose(t.set, k); err != nil {
 		return 0, err
 	}
 	value, _, err := t.loss.Compute(z, dim, labels, dz)

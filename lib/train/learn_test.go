@@ -10,7 +10,6 @@ import (
 	"libdsl/lib/backend/onednn"
 	"libdsl/lib/dataset"
 	"libdsl/lib/errs"
-	"libdsl/lib/loss"
 	"libdsl/lib/model"
 )
 
@@ -27,7 +26,7 @@ func open(t *testing.T, d *dataset.Dataset, o Options) *Trainer {
 		t.Fatal(err)
 	}
 	t.Cleanup(tr.data.close)
-	if tr.loss, err = loss.New(tr.o.Loss, tr.o.lossOptions()); err != nil {
+	if err = tr.openLoss(); err != nil {
 		t.Fatal(err)
 	}
 	tr.sched = newSchedule(&tr.o, 4)

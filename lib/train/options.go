@@ -140,8 +140,8 @@ func (o *Options) checkLoss() error {
 	return a.Check()
 }
 
-// lossOptions are what the loss needs to know that is known without data.
-func (o *Options) lossOptions() loss.Options { return loss.Options{} }
+// lossOptions are what is chosen of the loss.
+func (o *Options) lossOptions() loss.Options { return loss.Options{Mining: o.Mining, Beta: o.Beta} }
 
 func fill[T comparable](field *T, value T) {
 	var zero T

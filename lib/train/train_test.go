@@ -280,3 +280,43 @@ func TestOptionsAreCheckedWithoutData(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestEveryLossTrainsLearnersThatGrow(t *testing.T) {
+	for _, c := range []struct{ loss, mining, beta string }{
+		{"margin", "distance-weighted", "learnt"}, {"margin", "", "per-class"}, {"contrastive", "", ""}, {"triplet", "", ""},
+		{"proxy-anchor", "", ""}, {"multi-similarity", "", ""}, {"supervised-contrastive", "", ""},
+	} {
+		o := tiny(60)
+		o.Loss, o.Mining, o.Beta = c.loss, c.mining, c.beta
+		o.Arch.EmbeddingDim, o.Patience, o.LearningRate = 128, 1, 1e-2 // of so many neurons both parts of a split have enough
+		sum := 0.0
+		res, err := Run(context.Background(), onednn.Backend{}, stripes(t, 3, 24, 12), o, func(p *Progress) bool {
+			if p.Event == EventStep && p.Stage != Prepare {
+				sum += p.Loss
+			}
+			return true
+		}, nil)
+		if err != nil {
+			t.Errorf("%+v: %v", c, err)
+			continue
+		}
+		if math.IsNaN(sum) || sum == 0 || res.Last.Check() != nil {
+			t.Errorf("%+v: losses add up to %v, the model: %v", c, sum, res.Last.Check())
+		}
+	}
+}
+
+func TestWhatALossLearnsMovesWithTheSteps(t *testing.T) {
+	o := tiny(10)
+	o.Loss, o.Learners = "proxy-anchor", 2
+	tr := open(t, stripes(t, 3, 24, 12), o)
+	p := tr.learnt.Parameters()[0]
+	before := slices.Clone(p.Value)
+	stepOn(t, tr, 1, Learn)
+	own := tr.set.Subspace(1)
+	for i := range p.Value {
+		if moved := p.Value[i] != before[i]; moved != slices.Contains(own, i%p.Columns) {
+			t.Fatalf("proxy %d, neuron %d of learner 1: %v, moved: %v", i/p.Columns, i%p.Columns, slices.Contains(own, i%p.Columns), moved)
+		}
+	}
+}

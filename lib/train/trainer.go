@@ -34,7 +34,8 @@ type Trainer struct {
 	set     *learner.Set
 	frozen  bool // BatchNorm uses its running statistics
 
-	loss   loss.Loss
+	loss   loss.Loss      // of the learners
+	learnt lossParameters // of loss
 	host   hostBuffers
 	rows   []uint8 // embedding neurons that a step trains
 	active int     // the learner that a step trains, or whole
@@ -85,7 +86,7 @@ func Run(ctx context.Context, be backend.Backend, d *dataset.Dataset, o Options,
 	if o.Loss == Classification {
 		t.o.Arch.EmbeddingDim = len(t.data.classes)
 	}
-	if t.loss, err = loss.New(o.Loss, t.o.lossOptions()); err != nil {
+	if err = t.openLoss(); err != nil {
 		return nil, err
 	}
 	t.sched = newSchedule(&t.o, int64(max(1, len(t.data.train)/o.BatchSize)))
