@@ -46,7 +46,7 @@ func trainOptions(o *C.dsl_train_options) dsl.TrainOptions {
 		LearningRate: float64(o.learning_rate), ValidationShare: float64(o.validation_share),
 		WarmupShare: optional(o.warmup_share), FinetuneShare: optional(o.finetune_share),
 		Loss: text(o.loss), Mining: text(o.mining), Beta: text(o.beta), ClusterSpace: text(o.cluster_space),
-		ReclusterEvery: int(o.recluster_every), Patience: int(o.patience),
+		ReclusterEvery: int(o.recluster_every), Patience: int(o.patience), EmbeddingRate: float64(o.embedding_rate),
 	}
 }
 

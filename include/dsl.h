@@ -478,6 +478,7 @@ typedef struct dsl_train_options {
     const char *cluster_space; /* the vectors whose clusters share out the images: "embedding" (default), "penultimate" */
     int32_t recluster_every;   /* epochs from one clustering to the next; default: the profile's */
     int32_t patience;          /* validations without a better NMI before a learner is added; default: the profile's */
+    double embedding_rate;     /* the learning rate of the embedding layer while learners train; default: the profile's */
 } dsl_train_options;
 
 /* Trains on the dataset's "train" images, validates on "val", never looks at "test". Cancelling leaves the last model, complete as of

@@ -47,6 +47,7 @@ type TrainOptions struct {
 	ClusterSpace    string // "embedding" (default), "penultimate"
 	ReclusterEvery  int    // epochs
 	Patience        int    // validations
+	EmbeddingRate   float64
 }
 
 // Progress is what a training tells while it runs. While the images are checked (train.Prepare, train.EventStep), Step counts images.
@@ -96,7 +97,7 @@ func trainOptions(o TrainOptions) (train.Options, error) {
 		Arch:      model.Arch{Backbone: o.Backbone, Stem: o.Stem, Attention: o.Attention, EmbeddingDim: o.EmbeddingDim},
 		InputSize: o.InputSize, Learners: o.Learners, Epochs: o.Epochs, Steps: o.Steps, BatchSize: o.BatchSize,
 		ImagesPerClass: o.ImagesPerClass, LearningRate: o.LearningRate, WarmupShare: o.WarmupShare, FinetuneShare: o.FinetuneShare, Threads: threads(o.Threads), Workers: threads(o.Threads), Seed: o.Seed,
-		Loss: o.Loss, Mining: o.Mining, Beta: o.Beta, ClusterSpace: o.ClusterSpace, ReclusterEvery: o.ReclusterEvery, Patience: o.Patience,
+		Loss: o.Loss, Mining: o.Mining, Beta: o.Beta, ClusterSpace: o.ClusterSpace, ReclusterEvery: o.ReclusterEvery, Patience: o.Patience, EmbeddingRate: o.EmbeddingRate,
 	}
 	if o.InitPath == "" {
 		return t, nil

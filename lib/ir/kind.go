@@ -95,12 +95,13 @@ type Attrs struct {
 
 // Args are the numbers that change from run to run without a new program.
 type Args struct {
-	LR, WeightDecay float64
-	Beta1, Beta2    float64
-	AdamEps         float64
-	Step            int64 // optimiser steps including this one, from 1
-	DropoutKey      uint64
-	BNMomentum      float32
+	LR, RowLR    float64 // Adam's learning rate; RowLR where it is PerRow
+	WeightDecay  float64
+	Beta1, Beta2 float64
+	AdamEps      float64
+	Step         int64 // optimiser steps including this one, from 1
+	DropoutKey   uint64
+	BNMomentum   float32
 }
 
 // OutDType is the element type of output k of a kind.

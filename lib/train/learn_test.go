@@ -138,7 +138,7 @@ func TestTheFirstUpdateOfAResetRowHasTheSizeOfTheRate(t *testing.T) {
 	tr.sched.o.RateDecay = false
 	stepOn(t, tr, 0, Learn)
 	after := rowState(t, tr, row)
-	rate := tr.args.LR
+	rate := tr.args.RowLR
 	moved := 0
 	for i := range 256 {
 		size := math.Abs(float64(after[i] - fresh[i]))
@@ -358,5 +358,29 @@ func TestSharesOfZeroAreZeroAndUnsetOnesTheProfiles(t *testing.T) {
 		if s := newSchedule(&o, 10); s.warmup != c.begins || s.finetune != c.ends || o.Check() != nil {
 			t.Errorf("%s: got %d and %d, want %d and %d; %v", c.name, s.warmup, s.finetune, c.begins, c.ends, o.Check())
 		}
+	}
+}
+
+func TestTheEmbeddingHasARateOfItsOwnWhileLearnersTrain(t *testing.T) {
+	o := Options{Steps: 100}
+	if err := o.Fill(); err != nil {
+		t.Fatal(err)
+	}
+	s := newSchedule(&o, 10)
+	for _, c := range []struct {
+		done         int64
+		rows, others float64
+	}{{0, 1e-3, 1e-3}, {40, 1e-3, 1e-4}, {89, 1e-3, 1e-4}, {95, 0.5e-3, 0.5e-4}} { // the cosine is at half its height in the middle of fine-tuning
+		if rows, others := s.rates(c.done); math.Abs(rows-c.rows) > 1e-12 || math.Abs(others-c.others) > 1e-12 {
+			t.Errorf("after %d steps: got %v and %v, want %v and %v", c.done, rows, others, c.rows, c.others)
+		}
+	}
+	o = Options{Steps: 100, Loss: Classification, LearningRate: 1e-3}
+	if err := o.Fill(); err != nil {
+		t.Fatal(err)
+	}
+	s = newSchedule(&o, 10)
+	if rows, others := s.rates(50); rows != others {
+		t.Errorf("classification: got rates %v and %v, want one", rows, others)
 	}
 }

@@ -36,6 +36,7 @@ type Options struct {
 	WarmupShare    *float64 // share of the steps spent as a classification network, [0, 1)
 	WarmupRate     float64  // Adam's rate there
 	LearningRate   float64  // Adam's rate for the learners
+	EmbeddingRate  float64  // Adam's rate for the embedding's rows while the learners train
 	WeightDecay    float64  // added to the gradient of all parameters
 	FinetuneShare  *float64 // share of the learners' steps at the end that train the whole embedding, [0, 1)
 	RateDecay      bool     // cosine decay of the rate in the warm-up and in fine-tuning
@@ -87,6 +88,7 @@ func (o *Options) Fill() error {
 		rate = d.WarmupRate // the same training as the warm-up's
 	}
 	fill(&o.LearningRate, rate)
+	fill(&o.EmbeddingRate, min(1, o.LearningRate*d.EmbeddingRate/d.LearningRate))
 	fill(&o.WarmupRate, d.WarmupRate)
 	fill(&o.WeightDecay, d.WeightDecay)
 	fill(&o.ClusterSpace, EmbeddingSpace)
@@ -117,9 +119,9 @@ func (o *Options) fillIntervals(passes int64) {
 
 // profiles hold what differs between the two; method.md of the paper's setting and a search on HAM10000 are the sources, see RATIONALE.
 var profiles = map[string]Options{
-	Scratch: {Epochs: 32, BatchSize: 128, ImagesPerClass: 16, WarmupShare: new(0.4), WarmupRate: 1e-3, LearningRate: 1e-4, WeightDecay: 1e-4,
+	Scratch: {Epochs: 32, BatchSize: 128, ImagesPerClass: 16, WarmupShare: new(0.4), WarmupRate: 1e-3, LearningRate: 1e-4, EmbeddingRate: 1e-3, WeightDecay: 1e-4,
 		FinetuneShare: new(1.0 / 6), RateDecay: true, ReclusterEvery: 1, Patience: 2},
-	Paper: {Epochs: 300, BatchSize: 32, ImagesPerClass: 8, LearningRate: 1e-5, WarmupRate: 1e-3, WeightDecay: 1e-4,
+	Paper: {Epochs: 300, BatchSize: 32, ImagesPerClass: 8, LearningRate: 1e-5, EmbeddingRate: 1e-5, WarmupRate: 1e-3, WeightDecay: 1e-4,
 		WarmupShare: new(0.0), FinetuneShare: new(1.0 / 6), ReclusterEvery: 2, Patience: 10},
 }
 
@@ -167,6 +169,7 @@ func (o *Options) Check() error {
 		{"batch_size", float64(o.BatchSize), 4, 4096},
 		{"images_per_class", float64(o.ImagesPerClass), 2, float64(o.BatchSize / 2)},
 		{"learning_rate", o.LearningRate, math.SmallestNonzeroFloat64, 1},
+		{"embedding_rate", o.EmbeddingRate, math.SmallestNonzeroFloat64, 1},
 		{"warmup_rate", o.WarmupRate, math.SmallestNonzeroFloat64, 1},
 		{"weight_decay", o.WeightDecay, 0, 1},
 		{"warmup_share", *o.WarmupShare, 0, 0.95},

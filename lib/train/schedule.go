@@ -57,6 +57,15 @@ func (s *schedule) stage(done int64) Stage {
 	return Done
 }
 
+// rates are Adam's learning rates of that step, for the embedding's rows and for all else. Scores of classes train at one rate.
+func (s *schedule) rates(done int64) (rows, others float64) {
+	others = s.rate(done)
+	if s.stage(done) == Warmup || s.o.Loss == Classification {
+		return others, others
+	}
+	return others * s.o.EmbeddingRate / s.o.LearningRate, others
+}
+
 // rate is Adam's learning rate of that step: constant, or with a cosine decay to zero over the warm-up and over fine-tuning, and over all of a
 // classification network's training.
 func (s *schedule) rate(done int64) float64 {

@@ -205,7 +205,8 @@ type gradient func(e []float32, labels []int64, de []float32) (value float64, er
 func (t *Trainer) step(ctx context.Context, prog backend.Program, b *batch, g gradient) (float64, error) {
 	t.done++
 	t.adam++
-	t.args = ir.Args{LR: t.sched.rate(t.done - 1), WeightDecay: t.o.WeightDecay, Beta1: 0.9, Beta2: 0.999, AdamEps: 1e-8,
+	rows, others := t.sched.rates(t.done - 1)
+	t.args = ir.Args{LR: others, RowLR: rows, WeightDecay: t.o.WeightDecay, Beta1: 0.9, Beta2: 0.999, AdamEps: 1e-8,
 		Step: t.adam, DropoutKey: rng.DropoutKey(t.o.Seed, uint64(t.done)), BNMomentum: 0.1}
 	value, err := t.computeStep(ctx, prog, b, g)
 	if err != nil {

@@ -99,6 +99,7 @@ static void training(void) {
     MEMBER(dsl_train_options, cluster_space);
     MEMBER(dsl_train_options, recluster_every);
     MEMBER(dsl_train_options, patience);
+    MEMBER(dsl_train_options, embedding_rate);
 }
 
 static void indexes(void) {

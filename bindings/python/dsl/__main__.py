@@ -63,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--threads", type=int, default=0, help="0: all cores")
     p.add_argument("--learning-rate", type=float)
+    p.add_argument("--embedding-rate", type=float, help="the learning rate of the embedding layer while learners train")
     p.add_argument("--warmup-share", type=float, help="of the steps, for the classification network that comes first; 0 for none")
     p.add_argument("--finetune-share", type=float, help="of the steps after it, for the whole embedding at the end; 0 for none")
     p.add_argument("--validation-share", type=float, help="of the training images, without a val split (0.15)")
@@ -136,7 +137,7 @@ def run_train(o: argparse.Namespace) -> None:
         model = train(
             o.data, o.out, learners="dynamic" if o.learners == "dynamic" else int(o.learners), backbone=o.backbone, stem=o.stem, attention=o.attention,
             profile=o.profile, init=o.init, embedding_dim=o.embedding_dim, input_size=o.input_size, epochs=o.epochs, steps=o.steps, batch_size=o.batch_size,
-            images_per_class=o.images_per_class, learning_rate=o.learning_rate, warmup_share=o.warmup_share,
+            images_per_class=o.images_per_class, learning_rate=o.learning_rate, embedding_rate=o.embedding_rate, warmup_share=o.warmup_share,
             loss=o.loss, mining=o.mining, beta=o.beta, cluster_space=o.cluster_space, recluster_every=o.recluster_every, patience=o.patience,
             finetune_share=o.finetune_share, validation_share=o.validation_share, seed=o.seed, threads=o.threads,
             device=o.device, precision=o.precision, skip_unreadable=o.skip_unreadable, log=o.log,

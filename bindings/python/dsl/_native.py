@@ -148,6 +148,7 @@ class TrainOptions(ctypes.Structure):
         ("cluster_space", c_char_p),
         ("recluster_every", c_int32),
         ("patience", c_int32),
+        ("embedding_rate", c_double),
     ]
 
 

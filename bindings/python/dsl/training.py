@@ -76,6 +76,7 @@ def train(
     batch_size: int | None = None,
     images_per_class: int | None = None,
     learning_rate: float | None = None,
+    embedding_rate: float | None = None,
     warmup_share: float | None = None,
     finetune_share: float | None = None,
     validation_share: float | None = None,
@@ -98,6 +99,7 @@ def train(
     loss "margin", with mining "nearest" ("distance-weighted") and beta "fixed" ("learnt", "per-class"); or "contrastive", "triplet",
     "proxy-anchor", "multi-similarity", "supervised-contrastive"; or "classification", a network that embeds with its penultimate vector and knows no learners. cluster_space "embedding" ("penultimate"): the vectors
     whose clusters share out the images among learners. recluster_every (epochs) and patience (validations before a learner is added) follow the run's length.
+    learning_rate and embedding_rate: of the backbone, and of the embedding layer, while learners train.
     embedding_dim 128, input_size 224 pixels, validation_share 0.15. A 0 is a 0, and refused where it makes no sense; threads 0 means all cores.
     warmup_share and finetune_share, 0 for none: of the steps, what trains a classification network first; of those after it, what trains the
     whole embedding last.
@@ -114,7 +116,7 @@ def train(
         raise Error(Status.INVALID, f"dsl: seed: got {seed}, want 0 to 2^64 - 1")
     numbers = _positive(embedding_dim=embedding_dim, input_size=input_size, epochs=epochs, steps=steps, batch_size=batch_size,
                         images_per_class=images_per_class, learning_rate=learning_rate, validation_share=validation_share,
-                        recluster_every=recluster_every, patience=patience)  # fmt: skip
+                        recluster_every=recluster_every, patience=patience, embedding_rate=embedding_rate)  # fmt: skip
     dataset = dataset_of(data)
     events: queue.SimpleQueue[Any] = queue.SimpleQueue()
     # The C callback runs on the thread that dsl_train runs on; it hands copies to this one.

@@ -25,7 +25,7 @@ func newCase(format string, a ...any) *testCase {
 	c := &testCase{name: fmt.Sprintf(format, a...), tol: tolerance, phase: ir.Forward, floats: map[string][]float32{},
 		bytes: map[string][]byte{}, ints: map[string][]int32{}}
 	c.rng = rng.New(1, c.name)
-	c.args = ir.Args{LR: 1e-2, WeightDecay: 1e-3, Beta1: 0.9, Beta2: 0.999, AdamEps: 1e-8, Step: 3, DropoutKey: rng.DropoutKey(1, 3),
+	c.args = ir.Args{LR: 1e-2, RowLR: 3e-2, WeightDecay: 1e-3, Beta1: 0.9, Beta2: 0.999, AdamEps: 1e-8, Step: 3, DropoutKey: rng.DropoutKey(1, 3),
 		BNMomentum: 0.1}
 	return c
 }

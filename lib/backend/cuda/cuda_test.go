@@ -214,7 +214,7 @@ func TestUpdatesByTwoExecutorsComeOneAfterTheOther(t *testing.T) {
 		programs = append(programs, prog)
 		t.Cleanup(func() { must(t, e.Close()) })
 	}
-	a := &ir.Args{LR: 0.1, Beta1: 0.9, Beta2: 0.999, AdamEps: 1e-8, Step: 1}
+	a := &ir.Args{LR: 0.1, RowLR: 0.1, Beta1: 0.9, Beta2: 0.999, AdamEps: 1e-8, Step: 1}
 	for _, p := range programs {
 		must(t, p.Forward(context.Background(), a))
 	}

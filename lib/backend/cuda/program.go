@@ -77,6 +77,7 @@ const (
 	argCorrection2
 	argMomentum
 	argDropoutKey
+	argRowLR
 	numArgs = 16
 )
 
@@ -164,7 +165,7 @@ func (p *program) setArgs(a *ir.Args) {
 	}
 	correction := func(beta float64) float64 { return 1 / (1 - math.Pow(beta, float64(a.Step))) }
 	for i, v := range [...]float64{argLR: a.LR, argWeightDecay: a.WeightDecay, argBeta1: a.Beta1, argBeta2: a.Beta2, argEps: a.AdamEps,
-		argCorrection1: correction(a.Beta1), argCorrection2: correction(a.Beta2), argMomentum: float64(a.BNMomentum)} {
+		argCorrection1: correction(a.Beta1), argCorrection2: correction(a.Beta2), argMomentum: float64(a.BNMomentum), argRowLR: a.RowLR} {
 		p.args[i] = math.Float64bits(v)
 	}
 	p.args[argDropoutKey] = a.DropoutKey

@@ -52,9 +52,9 @@ func linearGradWeights(_ *ir.Attrs, _ *ir.Args, in, out []Buf) {
 
 func adam(a *ir.Attrs, args *ir.Args, in, _ []Buf) {
 	g, w, m, v := in[0].F, in[1].F, in[2].F, in[3].F
-	rows := 1
+	rows, rate := 1, args.LR
 	if a.PerRow {
-		rows = in[0].Shape[0]
+		rows, rate = in[0].Shape[0], args.RowLR
 	}
 	per := len(w) / rows
 	for r := range rows {
@@ -66,11 +66,11 @@ func adam(a *ir.Attrs, args *ir.Args, in, _ []Buf) {
 			in[5].I[r]++
 			step = int64(in[5].I[r])
 		}
-		adamRow(args, step, g[r*per:][:per], w[r*per:][:per], m[r*per:][:per], v[r*per:][:per])
+		adamRow(args, rate, step, g[r*per:][:per], w[r*per:][:per], m[r*per:][:per], v[r*per:][:per])
 	}
 }
 
-func adamRow(args *ir.Args, step int64, g, w, m, v []float32) {
+func adamRow(args *ir.Args, rate float64, step int64, g, w, m, v []float32) {
 	c1 := 1 - math.Pow(args.Beta1, float64(step))
 	c2 := 1 - math.Pow(args.Beta2, float64(step))
 	for i := range w {
@@ -78,6 +78,6 @@ func adamRow(args *ir.Args, step int64, g, w, m, v []float32) {
 		mi := args.Beta1*float64(m[i]) + (1-args.Beta1)*gi
 		vi := args.Beta2*float64(v[i]) + (1-args.Beta2)*gi*gi
 		m[i], v[i] = float32(mi), float32(vi)
-		w[i] = float32(float64(w[i]) - args.LR*(mi/c1)/(math.Sqrt(vi/c2)+args.AdamEps))
+		w[i] = float32(float64(w[i]) - rate*(mi/c1)/(math.Sqrt(vi/c2)+args.AdamEps))
 	}
 }

@@ -56,7 +56,7 @@ typedef struct {
 
 // The numbers of one run, as ir.Args.
 typedef struct {
-    double lr, weight_decay, beta1, beta2, adam_eps, bn_momentum;
+    double lr, row_lr, weight_decay, beta1, beta2, adam_eps, bn_momentum;
     int64_t step;
     uint64_t dropout_key;
 } dsl_args;

@@ -72,11 +72,11 @@ static void fill_rows(const dsl_kernel *k, const dsl_args *) {
 }
 
 struct adam_args {
-    float rate, decay, beta1, keep1, beta2, keep2, root, eps; // rate = LR/(1−β₁ᵗ), keep = 1−β, root = 1/√(1−β₂ᵗ)
+    float rate, decay, beta1, keep1, beta2, keep2, root, eps; // rate = lr/(1−β₁ᵗ), keep = 1−β, root = 1/√(1−β₂ᵗ)
 };
 
-static adam_args adam_at(const dsl_args *a, int64_t step) {
-    return {(float)(a->lr / (1 - pow(a->beta1, (double)step))), (float)a->weight_decay, (float)a->beta1, (float)(1 - a->beta1),
+static adam_args adam_at(const dsl_args *a, double lr, int64_t step) {
+    return {(float)(lr / (1 - pow(a->beta1, (double)step))), (float)a->weight_decay, (float)a->beta1, (float)(1 - a->beta1),
             (float)a->beta2, (float)(1 - a->beta2), (float)(1 / sqrt(1 - pow(a->beta2, (double)step))), (float)a->adam_eps};
 }
 
@@ -101,11 +101,11 @@ static void adam(const dsl_kernel *k, const dsl_args *a) {
         for (int r = 0; r < k->n; r++) {
             if (!rows[r]) continue;
             const int64_t at = (int64_t)r * k->c;
-            adam_span(adam_at(a, ++count[r]), g + at, w + at, m + at, v + at, k->c);
+            adam_span(adam_at(a, a->row_lr, ++count[r]), g + at, w + at, m + at, v + at, k->c);
         }
         return;
     }
-    const adam_args all = adam_at(a, a->step);
+    const adam_args all = adam_at(a, a->lr, a->step);
 #pragma omp parallel
     {
         range r = share(k->count);

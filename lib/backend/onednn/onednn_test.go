@@ -107,7 +107,7 @@ func normal(name string, n int, scale float64) []float32 {
 	return v
 }
 
-var args = &ir.Args{LR: 1e-3, Beta1: 0.9, Beta2: 0.999, AdamEps: 1e-8, Step: 1}
+var args = &ir.Args{LR: 1e-3, RowLR: 1e-3, Beta1: 0.9, Beta2: 0.999, AdamEps: 1e-8, Step: 1}
 
 // Bounds in norm: ten times direct convolution's error (backend.Options); measured 2e-7 direct, 6e-7 Winograd.
 func TestWinogradIsUsedWhereAllowedAndItsErrorIsBounded(t *testing.T) {

@@ -133,7 +133,7 @@ func (p *program) setArgs(a *ir.Args) {
 	if a == nil {
 		a = &ir.Args{}
 	}
-	p.args = C.dsl_args{lr: C.double(a.LR), weight_decay: C.double(a.WeightDecay), beta1: C.double(a.Beta1), beta2: C.double(a.Beta2),
+	p.args = C.dsl_args{lr: C.double(a.LR), row_lr: C.double(a.RowLR), weight_decay: C.double(a.WeightDecay), beta1: C.double(a.Beta1), beta2: C.double(a.Beta2),
 		adam_eps: C.double(a.AdamEps), bn_momentum: C.double(a.BNMomentum), step: C.int64_t(a.Step), dropout_key: C.uint64_t(a.DropoutKey)}
 }
 

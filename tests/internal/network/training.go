@@ -21,7 +21,7 @@ type Training struct {
 
 // Adam's constants as torch.optim.Adam has them, and momentum 0.1 of the running statistics.
 func Adam(step int64, lr, weightDecay float64) *ir.Args {
-	return &ir.Args{LR: lr, WeightDecay: weightDecay, Beta1: 0.9, Beta2: 0.999, AdamEps: 1e-8, Step: step, BNMomentum: 0.1}
+	return &ir.Args{LR: lr, RowLR: lr, WeightDecay: weightDecay, Beta1: 0.9, Beta2: 0.999, AdamEps: 1e-8, Step: step, BNMomentum: 0.1}
 }
 
 // NewTraining compiles the program and fills store and inputs.

@@ -4,8 +4,8 @@
 struct adam_numbers {
     float rate, decay, beta1, keep1, beta2, keep2, root, eps; // rate = LR/(1−β₁ᵗ), keep = 1−β, root = 1/√(1−β₂ᵗ)
 };
-DEV adam_numbers adam_at(const double *args, double correction1, double correction2) {
-    return {(float)(args[0] * correction1), (float)args[1], (float)args[2], (float)(1 - args[2]), (float)args[3], (float)(1 - args[3]),
+DEV adam_numbers adam_at(const double *args, double rate, double correction1, double correction2) {
+    return {(float)(rate * correction1), (float)args[1], (float)args[2], (float)(1 - args[2]), (float)args[3], (float)(1 - args[3]),
             (float)root(correction2), (float)args[4]};
 }
 
@@ -38,7 +38,7 @@ struct adam_chunk {
 // One block per chunk.
 KERNEL(adam_multi, const adam_chunk *chunks, const double *args) {
     const adam_chunk c = chunks[block_x()];
-    adam_block(adam_at(args, args[5], args[6]), c.w, c.dw, c.m, c.v, c.n);
+    adam_block(adam_at(args, args[0], args[5], args[6]), c.w, c.dw, c.m, c.v, c.n);
 }
 
 // βⁿ by repeated squaring.
@@ -49,7 +49,7 @@ DEV double power(double beta, u32 n) {
     return p;
 }
 
-// One block per row [each]: a row whose mask is zero stays as it is, the others count their steps for themselves.
+// One block per row [each]: a row whose mask is zero stays as it is, the others count their steps for themselves, at the rate args[9].
 BLOCK_KERNEL(adam_rows, float *w, const float *dw, float *m, float *v, const u8 *mask, i32 *count, const double *args, i64 each) {
     const i64 row = block_x(), at = row * each;
     if (!mask[row]) return;
@@ -57,5 +57,5 @@ BLOCK_KERNEL(adam_rows, float *w, const float *dw, float *m, float *v, const u8 
     meet();
     if (thread_id() == 0) count[row] = step;
     const double correction1 = 1 / (1 - power(args[2], (u32)step)), correction2 = 1 / (1 - power(args[3], (u32)step));
-    adam_block(adam_at(args, correction1, correction2), w + at, dw + at, m + at, v + at, each);
+    adam_block(adam_at(args, args[9], correction1, correction2), w + at, dw + at, m + at, v + at, each);
 }

@@ -8,7 +8,7 @@ import (
 	"libdsl/lib/ir"
 )
 
-var adamArgs = &ir.Args{LR: 1e-2, WeightDecay: 1e-3, Beta1: 0.9, Beta2: 0.999, AdamEps: 1e-8, Step: 3}
+var adamArgs = &ir.Args{LR: 1e-2, RowLR: 3e-2, WeightDecay: 1e-3, Beta1: 0.9, Beta2: 0.999, AdamEps: 1e-8, Step: 3}
 
 // parameter is what Adam works on, on the host and on the device.
 type parameter struct {

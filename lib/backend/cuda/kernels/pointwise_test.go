@@ -148,7 +148,7 @@ func words(a *ir.Args) []uint64 {
 	for i, v := range []float64{a.LR, a.WeightDecay, a.Beta1, a.Beta2, a.AdamEps, correction(a.Beta1), correction(a.Beta2), float64(a.BNMomentum)} {
 		w[i] = math.Float64bits(v)
 	}
-	w[8] = a.DropoutKey
+	w[8], w[9] = a.DropoutKey, math.Float64bits(a.RowLR)
 	return w
 }
 
