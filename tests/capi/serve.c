@@ -136,6 +136,31 @@ static void start_from_weights(const dsl_dataset *dataset) {
     CHECK_STATUS(dsl_train(dataset, &o, NULL, NULL), DSL_STATUS_NOT_FOUND, "absent.safetensors");
 }
 
+/* Each choice of the method reaches the training: it works, or is refused by name. */
+static void choices(const dsl_dataset *dataset) {
+    dsl_train_options o = tiny("choices.dsl");
+    o.loss = "proxy-anchor";
+    o.cluster_space = "penultimate";
+    o.recluster_every = 2;
+    o.patience = 3;
+    o.embedding_rate = 1e-2;
+    CHECK_OK(dsl_train(dataset, &o, NULL, NULL));
+    o.mining = "nearest";
+    CHECK_STATUS(dsl_train(dataset, &o, NULL, NULL), DSL_STATUS_INVALID, "belong to the margin loss");
+    o.loss = "margin";
+    o.mining = "distance-weighted";
+    o.beta = "per-class";
+    CHECK_OK(dsl_train(dataset, &o, NULL, NULL));
+    o.beta = "wild";
+    CHECK_STATUS(dsl_train(dataset, &o, NULL, NULL), DSL_STATUS_INVALID, "beta");
+    o.beta = NULL;
+    o.cluster_space = "pixels";
+    CHECK_STATUS(dsl_train(dataset, &o, NULL, NULL), DSL_STATUS_INVALID, "cluster_space");
+    o.cluster_space = NULL;
+    o.embedding_rate = -1;
+    CHECK_STATUS(dsl_train(dataset, &o, NULL, NULL), DSL_STATUS_INVALID, "embedding_rate");
+}
+
 static int32_t count_stages(const dsl_progress *p, void *user) {
     int *steps = user;
     steps[p->stage] += p->event == DSL_EVENT_STEP;
@@ -324,6 +349,7 @@ int main(void) {
     dsl_dataset *dataset = make_dataset();
     training(dataset);
     start_from_weights(dataset);
+    choices(dataset);
     shares(dataset);
     cancelling(dataset);
     serving(dataset);

@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("data", help=DATA)
     p.add_argument("-o", "--out", required=True, help="where the best model goes; the last one goes to NAME.last.dsl")
     p.add_argument("--learners", default="dynamic", help="dynamic (default), or a number")
-    p.add_argument("--loss", help="margin (default), contrastive, triplet, classification")
+    p.add_argument("--loss", help="margin (default), contrastive, triplet, proxy-anchor, multi-similarity, supervised-contrastive, classification")
     p.add_argument("--mining", choices=["nearest", "distance-weighted"], help="of the margin loss")
     p.add_argument("--beta", choices=["fixed", "learnt", "per-class"], help="of the margin loss")
     p.add_argument("--cluster-space", choices=["embedding", "penultimate"], help="what is clustered to share out the images")

@@ -64,6 +64,26 @@ def test_the_bar_writes_lines(manifest, tmp_path, capsys):
     assert "NMI" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        dict(mining="distance-weighted", beta="learnt", cluster_space="penultimate", recluster_every=1, patience=2, embedding_rate=1e-2),
+        *(dict(loss=loss) for loss in ("contrastive", "triplet", "proxy-anchor", "multi-similarity", "supervised-contrastive")),
+    ],
+)
+def test_the_method_can_be_chosen(dataset, tmp_path, options):
+    with dsl.train(dataset, tmp_path / "m.dsl", progress=False, **TINY, **options) as model:
+        assert model.num_learners == 2 and model.report["steps"] == 4
+
+
+def test_a_classification_network_embeds_with_its_penultimate_vector(dataset, tmp_path):
+    options = {k: v for k, v in TINY.items() if k not in ("learners", "embedding_dim")}
+    with dsl.train(dataset, tmp_path / "m.dsl", loss="classification", progress=False, **options) as model:
+        e = model.embed([draw(0), draw(1)])
+        assert model.info()["head"] == "classification" and e.shape == (2, 256)
+        np.testing.assert_allclose(np.linalg.norm(e, axis=1), 1, atol=1e-5)
+
+
 def test_progress_can_cancel_and_raise(dataset, tmp_path):
     def refuse(p):
         return not (p.event == "step" and p.stage != "prepare")
@@ -112,7 +132,8 @@ def test_a_share_of_none_is_the_profile_s_and_one_of_zero_is_none(dataset, tmp_p
     assert steps == want
 
 
-POSITIVE = ("embedding_dim", "input_size", "epochs", "steps", "batch_size", "images_per_class", "learning_rate", "validation_share")
+POSITIVE = ("embedding_dim", "input_size", "epochs", "steps", "batch_size", "images_per_class", "learning_rate", "validation_share",
+            "embedding_rate", "recluster_every", "patience")  # fmt: skip
 
 
 def test_options_of_none_have_their_defaults(dataset, tmp_path):
@@ -141,6 +162,11 @@ def test_options_of_none_have_their_defaults(dataset, tmp_path):
         (dict(warmup_share=0), dsl.Status.INVALID),  # two learners from nothing
         *((dict([(name, 0)]), dsl.Status.INVALID) for name in POSITIVE),
         (dict(validation_share=1.5), dsl.Status.INVALID),
+        (dict(loss="l2"), dsl.Status.INVALID),
+        (dict(loss="triplet", mining="nearest"), dsl.Status.INVALID),
+        (dict(beta="wild"), dsl.Status.INVALID),
+        (dict(cluster_space="pixels"), dsl.Status.INVALID),
+        (dict(loss="classification"), dsl.Status.INVALID),  # with learners
         (dict(seed=-1), dsl.Status.INVALID),
         (dict(threads=-1), dsl.Status.INVALID),
         (dict(device="cuda:99"), dsl.Status.DEVICE),
