@@ -32,7 +32,7 @@ func TestCodeStaysInsideTheImportRules(t *testing.T) {
 				}
 				return err
 			}
-			if ext := path.Ext(name); ext != ".go" && !slices.Contains(nativeExts, ext) {
+			if ext := path.Ext(name); ext != ".go" && !slices.Contains(nativeExts, ext) || d.Type() == fs.ModeSymlink { // capi/dsl.h is include/dsl.h
 				return nil
 			}
 			src, err := os.ReadFile(filepath.Join(root, name))
