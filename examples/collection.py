@@ -1,4 +1,4 @@
-"""A collection of labelled images as the examples see it: read from a manifest or a folder per class, with a test split made if it has none."""
+"""A collection of labelled images as the examples see it: read from a manifest or a folder, with a test split made if it has none."""
 
 import csv
 import os
@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+import dsl
+
 COLUMNS = ("path", "label", "class_name", "mask", "split", "group")
-EXTENSIONS = (".png", ".jpg", ".jpeg")
-SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing"}
 
 
 class Item(NamedTuple):
@@ -23,7 +23,7 @@ class Item(NamedTuple):
 
 
 def read(source):
-    """The items of a manifest.csv, or of a folder with one subfolder of images per class. Raises OSError and ValueError."""
+    """The items of a manifest.csv, or of a folder. Raises OSError, ValueError and dsl.Error."""
     items = read_folder(source) if os.path.isdir(source) else read_manifest(source)
     if not items:
         raise ValueError(f"{os.path.basename(source)}: no images. Give a manifest.csv with path,label columns, or a folder with one subfolder of images per class")
@@ -46,15 +46,12 @@ def read_manifest(path):
 
 
 def read_folder(folder):
-    folder = os.path.abspath(folder)
-    classes = sorted(e.name for e in os.scandir(folder) if e.is_dir() and not e.name.startswith("."))
-    if classes and {name.lower() for name in classes} <= SPLIT_NAMES:
-        raise ValueError(f"{os.path.basename(folder)}: its folders are named like splits; want one folder per class, or a manifest.csv that says the splits")
-    items = []
-    for label, name in enumerate(classes):
-        for root, _, files in sorted(os.walk(os.path.join(folder, name))):
-            items += [Item(os.path.join(root, f), label, name, "", "", "") for f in sorted(files) if f.lower().endswith(EXTENSIONS)]
-    return items
+    """What libdsl finds there: a published data set, or a folder per class. Raises dsl.Error too."""
+    with dsl.Dataset.open(os.path.abspath(folder)) as dataset:
+        rows = dataset.manifest()
+    if not all(row["path"] for row in rows):
+        raise ValueError(f"{os.path.basename(folder)}: the examples read JPEG and PNG files; dsl.train takes the others too")
+    return [Item(row["path"], int(row["label"]), row["class_name"], row["mask"], row["split"], row["group"]) for row in rows]
 
 
 def with_test_split(items, share=0.2, seed=0):

@@ -41,7 +41,7 @@ STAGES = {"warmup": "warm-up", "learn": "learners", "finetune": "fine-tuning"}
 def parse(arguments):
     parser = argparse.ArgumentParser(prog="quickstart.sh", description=__doc__.split("\n\n")[0],
                                      epilog="The environment variable OUT names the folder of the results.")  # fmt: skip
-    parser.add_argument("source", nargs="?", help="a folder with one subfolder of images per class, or a manifest.csv; default: phantoms")
+    parser.add_argument("source", nargs="?", help="a folder with one subfolder of images per class, of a published data set, or a manifest.csv; default: phantoms")
     parser.add_argument("--out", type=pathlib.Path, default=os.environ.get("OUT", ROOT / "out" / "quickstart"), help="folder of the results")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--learners", default="dynamic", help='"dynamic" (grow as needed) or a number')

@@ -15,7 +15,8 @@ import (
 
 // ReadFolder reads a folder that holds one folder per class; classes and files are taken in sorted order, class folders
 // are searched to any depth, and there are no splits (HoldOut makes them). What is not an image, judged by its
-// extension or else its first bytes, is skipped and reported in Warnings; so is a class folder without images. Images
+// extension or else its first bytes, is skipped and reported in Warnings; so is a class folder without images. Hidden
+// folders (.git) are no classes. Images
 // of formats that cannot be decoded are kept, so that Check names them.
 // Errors: NotFound, IO; Invalid without any image, or when the folders are splits rather than classes.
 func ReadFolder(dir string) (*Dataset, error) {
@@ -27,6 +28,9 @@ func ReadFolder(dir string) (*Dataset, error) {
 	b, skipped := newBuilder(), []string{}
 	label := int64(0)
 	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
 		root, err := filepath.EvalSymlinks(filepath.Join(dir, e.Name()))
 		if err != nil {
 			return nil, sourceError(e.Name(), err)

@@ -24,6 +24,7 @@ func TestFolderPerClass(t *testing.T) {
 	write(t, filepath.Join(dir, "nevus", "notes.txt"), []byte("notes"))
 	write(t, filepath.Join(dir, "akiec", "cut.jpg"), nil) // damaged, but an image: Check names it
 	write(t, filepath.Join(dir, "README"), []byte("read me"))
+	write(t, filepath.Join(dir, ".cache", "a.png"), pngOf(t, 1))
 	if err := os.Mkdir(filepath.Join(dir, "void"), 0o755); err != nil {
 		t.Fatal(err)
 	}

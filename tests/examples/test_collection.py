@@ -1,6 +1,8 @@
 """Reading manifests and folders, and making a test split."""
 
 import collection
+import dsl
+import numpy as np
 import pytest
 from collection import Item
 
@@ -36,15 +38,31 @@ def test_a_folder_has_a_class_per_subfolder_in_order_of_name(tmp_path):
     assert found == [(str(tmp_path / p), label, name) for p, label, name in (("a/3.jpeg", 0, "a"), ("b/2.JPG", 1, "b"), ("b/deep/1.png", 1, "b"))]
 
 
+def test_a_published_data_set_is_read_as_one(tmp_path):
+    (tmp_path / "HAM10000_images_part_1").mkdir()
+    rows = [f"HAM_{i},ISIC_{i},{dx}" for i, dx in enumerate(["nv"] * 5 + ["mel"] * 5)]
+    for i in range(10):
+        (tmp_path / "HAM10000_images_part_1" / f"ISIC_{i}.jpg").touch()
+    (tmp_path / "HAM10000_metadata.csv").write_text("\n".join(["lesion_id,image_id,dx", *rows]) + "\n")
+    items = collection.read(tmp_path)
+    assert [(i.class_name, i.label) for i in items] == [("nv", 5)] * 5 + [("mel", 4)] * 5 and [i.split for i in items].count("test") == 2
+    assert collection.with_test_split(items) is items
+
+
 def test_sources_without_images_or_columns_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="no images"):
+    with pytest.raises(dsl.Error, match="no images"):
         collection.read(tmp_path)
     (tmp_path / "train").mkdir()
-    with pytest.raises(ValueError, match="named like splits"):
+    (tmp_path / "train" / "1.png").touch()
+    with pytest.raises(dsl.Error, match="named like splits"):
         collection.read(tmp_path)
     (tmp_path / "m.csv").write_text("file,label\n1.png,0\n")
     with pytest.raises(ValueError, match="m.csv: no column path"):
         collection.read(tmp_path / "m.csv")
+    np.save(tmp_path / "test_images.npy", np.zeros((2, 8, 8), np.uint8))
+    np.save(tmp_path / "test_labels.npy", np.arange(2))
+    with pytest.raises(ValueError, match="JPEG and PNG"):
+        collection.read(tmp_path)
     with pytest.raises(FileNotFoundError):
         collection.read(tmp_path / "none.csv")
 

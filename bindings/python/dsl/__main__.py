@@ -205,7 +205,7 @@ def run_evaluate(o: argparse.Namespace) -> None:
 
 
 def run_manifest(o: argparse.Namespace) -> None:
-    with Dataset.open(o.data) as dataset:
+    with Dataset._open_files(o.data) as dataset:
         rows = dataset.manifest()
     folder = os.path.dirname(os.path.abspath(o.out))
     for row in rows:  # paths in a manifest are relative to it

@@ -32,7 +32,7 @@ class Dataset:
         all are read at once (see read_dicom) and kept in memory as 8-bit RGB."""
         if holds_arrays(path):
             return cls.open_arrays(path)
-        dataset = cls(create("dsl_dataset_open", "dsl_dataset_free", _native.encode_path(path)))
+        dataset = cls._open_files(path)
         rows = dataset.manifest()
         if not any(is_dicom(row["path"]) for row in rows):
             return dataset
@@ -42,6 +42,11 @@ class Dataset:
             groups=[row["group"] for row in rows], class_names={int(row["label"]): row["class_name"] for row in rows},
             masks=[row["mask"] or None for row in rows],
         )  # fmt: skip
+
+    @classmethod
+    def _open_files(cls, path: str | os.PathLike[str]) -> Dataset:
+        """Files by their names, none of them read."""
+        return cls(create("dsl_dataset_open", "dsl_dataset_free", _native.encode_path(path)))
 
     @classmethod
     def open_lists(cls, train_list: str | os.PathLike[str], test_list: str | os.PathLike[str], folder: str | os.PathLike[str]) -> Dataset:

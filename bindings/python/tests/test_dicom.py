@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import json
 import sys
 import warnings
 
@@ -273,6 +274,11 @@ def test_the_commands_take_dicom_files(model_path, scan, tmp_path):
     assert (tmp_path / "e.txt").read_text().split() == [str(scan / "scan.dcm"), str(scan / "scan.png")]
     assert main(["heatmap", str(model_path), str(scan / "scan.dcm"), "-o", str(tmp_path / "maps")]) == 0
     assert (tmp_path / "maps" / "scan.heatmap.png").exists()
+    gallery, found = tmp_path / "gallery.dsl", tmp_path / "found.json"
+    assert main(["index", str(model_path), str(scan), "-o", str(gallery)]) == 0
+    assert main(["search", str(model_path), str(gallery), str(scan / "IM1"), "-k", "2", "--json", str(found)]) == 0
+    neighbours = json.loads(found.read_text())[0]["neighbours"]
+    assert {n["id"] for n in neighbours} == {"scan.dcm", "scan.png"} and all(n["similarity"] > 0.9999 for n in neighbours)
 
 
 def test_data_sets_of_dicom_files_are_read_into_memory(model, tmp_path):
@@ -293,6 +299,8 @@ def test_data_sets_of_dicom_files_are_read_into_memory(model, tmp_path):
         assert dsl.evaluate(model, dataset, "")["self_excluded"] == dsl.evaluate(model, want, "")["self_excluded"]
         with dsl.train(dataset, tmp_path / "m.dsl", progress=False, **TINY) as trained:
             assert trained.report["steps"] == 4
+    assert main(["manifest", str(tmp_path / "manifest.csv"), "-o", str(tmp_path / "again.csv")]) == 0  # names files, reads none
+    assert (tmp_path / "again.csv").read_text().splitlines()[2].startswith("1.dcm,1,right,m1.png,train,p0")
     (tmp_path / "4.dcm").write_bytes(b"cut")
     with pytest.raises(dsl.Error, match='"4.dcm"') as caught:
         dsl.Dataset.open(tmp_path / "manifest.csv")
