@@ -165,3 +165,14 @@ def test_what_is_wrong_is_said_in_one_line(more, word, tmp_path):
     done = run(SMOKE, tmp_path, *more)
     assert done.returncode == 1 and word in done.stderr and len(done.stderr.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.toml")), ids=lambda p: p.name)
+def test_the_shipped_configurations_are_right(path):
+    from dsl.experiment import config
+
+    experiment = config.load(path)
+    assert experiment.name == path.stem and experiment.out.resolve() == ROOT / "out" / "experiments" / path.stem
+    assert len(experiment.cells()) == len(experiment.seeds) * len(experiment.methods)
+    assert f"`{path.relative_to(FOLDER)}`" in (FOLDER / "README.md").read_text()
+    assert f"--data {experiment.data[0].name}=" in path.read_text()
