@@ -59,6 +59,12 @@ static int child(void) {
     FORKED(dsl_session_heatmap(NULL, image, NULL, NULL, 0, NULL, 0));
     FORKED(dsl_session_explain_pair(NULL, image, image, NULL, &explanation));
     FORKED(dsl_session_evaluate(NULL, NULL, NULL, NULL, &report));
+    FORKED(dsl_dataset_set_mask(NULL, 0, NULL));
+    FORKED(dsl_model_num_classes(NULL, NULL));
+    FORKED(dsl_session_classify(NULL, NULL, 0, NULL, NULL, 0));
+    FORKED(dsl_session_class_map(NULL, NULL, 0, NULL, NULL, 0, NULL, 0, NULL));
+    FORKED(dsl_session_self_map(NULL, NULL, NULL, NULL, 0, NULL, 0));
+    FORKED(dsl_session_evaluate_masks(NULL, NULL, NULL, NULL, NULL, &report));
     FORKED(dsl_train(NULL, &train_options, NULL, NULL));
     CHECK(dsl_abi_version() == DSL_ABI_VERSION);
     CHECK(strcmp(dsl_status_name(DSL_STATUS_FORKED), "used after fork") == 0);

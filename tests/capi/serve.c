@@ -301,6 +301,118 @@ static void evaluating(dsl_session *session, const dsl_dataset *dataset) {
     dsl_dataset_free(empty);
 }
 
+/* A dataset whose masks are the discs of draw. */
+static dsl_dataset *masked_dataset(void) {
+    static const char *const splits[] = {"val", "test"};
+    static uint8_t mask[max_pixels];
+    dsl_dataset *dataset = NULL;
+    CHECK_OK(dsl_dataset_create(&dataset));
+    for (int i = 0; i < 4; i++) {
+        dsl_array a;
+        dsl_image *image = NULL;
+        int cx = i % 2 == 0 ? side / 4 : 3 * side / 4;
+        for (int p = 0; p < max_pixels; p++) {
+            int dx = p % side - cx, dy = p / side - side / 2;
+            mask[p] = dx * dx + dy * dy < side * side / 16;
+        }
+        DSL_INIT(&a);
+        a.data = mask;
+        a.data_size_bytes = sizeof mask;
+        a.height = a.width = side;
+        a.channels = 1;
+        CHECK_OK(dsl_image_from_array(&a, &image));
+        CHECK_OK(dsl_dataset_add(dataset, images[i], i % 2, splits[i / 2], NULL));
+        CHECK_OK(dsl_dataset_set_mask(dataset, i, image));
+        CHECK_STATUS(dsl_dataset_set_mask(dataset, i + 1, image), DSL_STATUS_INVALID, "mask of image");
+        CHECK_STATUS(dsl_dataset_set_mask(dataset, -1, image), DSL_STATUS_INVALID, "mask of image");
+        dsl_image_free(image);
+    }
+    return dataset;
+}
+
+static void check_mask_scores(dsl_session *session, const dsl_dataset *masked, const char *source, const char *wanted) {
+    static char json[8192];
+    dsl_report *report = NULL;
+    CHECK_OK(dsl_session_evaluate_masks(session, masked, source, "test", NULL, &report));
+    CHECK_OK(dsl_report_json(report, json, sizeof json, NULL));
+    CHECK(strstr(json, wanted) != NULL && strstr(json, "\"num_images\": 2") != NULL && strstr(json, "\"pointing_hit\"") != NULL);
+    dsl_report_free(report);
+}
+
+/* What every model has: maps against masks, the map of an image with itself. */
+static void mapping(dsl_session *session, const dsl_dataset *dataset, const dsl_dataset *masked) {
+    static float map[max_pixels], grid[max_pixels];
+    float top = 0;
+    int32_t gh = 0, gw = 0;
+    dsl_report *report = NULL;
+    CHECK_OK(dsl_session_grid_size(session, images[0], &gh, &gw));
+    CHECK_OK(dsl_session_self_map(session, images[0], NULL, grid, (size_t)gh * (size_t)gw, map, max_pixels));
+    for (int i = 0; i < gh * gw; i++) {
+        top = grid[i] > top ? grid[i] : top;
+    }
+    CHECK(top == 1);
+    CHECK_STATUS(dsl_session_self_map(session, images[0], NULL, NULL, 0, map, 5), DSL_STATUS_BUFFER_TOO_SMALL, "1024");
+    check_mask_scores(session, masked, "self", "\"source\": \"self\"");
+    check_mask_scores(session, masked, "attention", "\"source\": \"attention\"");
+    CHECK_STATUS(dsl_session_evaluate_masks(session, masked, "saliency", NULL, NULL, &report), DSL_STATUS_INVALID, "saliency");
+    CHECK_STATUS(dsl_session_evaluate_masks(session, masked, NULL, "tset", NULL, &report), DSL_STATUS_INVALID, "tset");
+    CHECK_STATUS(dsl_session_evaluate_masks(session, masked, NULL, "train", NULL, &report), DSL_STATUS_NOT_FOUND, "");
+    CHECK_STATUS(dsl_session_evaluate_masks(session, dataset, NULL, NULL, NULL, &report), DSL_STATUS_NOT_FOUND, "validation");
+}
+
+static void classifying(const dsl_dataset *dataset, const dsl_dataset *masked) {
+    static float map[max_pixels];
+    dsl_train_options o = tiny("classifier.dsl");
+    dsl_model *model = NULL;
+    dsl_session *session = NULL;
+    float p[3 * 2];
+    int32_t n = 0;
+    int64_t label = -5;
+    o.loss = "classification";
+    CHECK_OK(dsl_train(dataset, &o, NULL, NULL));
+    CHECK_OK(dsl_model_load("classifier.dsl", &model));
+    CHECK_OK(dsl_model_num_classes(model, &n));
+    CHECK(n == 2);
+    CHECK_OK(dsl_session_create(model, NULL, &session));
+    CHECK_OK(dsl_session_classify(session, (const dsl_image *const *)images, 3, NULL, p, 6));
+    for (int i = 0; i < 3; i++) {
+        CHECK(p[2 * i] > 0 && fabsf(p[2 * i] + p[2 * i + 1] - 1) < 1e-5f);
+    }
+    CHECK_STATUS(dsl_session_classify(session, (const dsl_image *const *)images, 3, NULL, p, 5), DSL_STATUS_BUFFER_TOO_SMALL, "[3, 2]");
+    CHECK_OK(dsl_session_class_map(session, images[0], DSL_LABEL_PREDICTED, NULL, NULL, 0, map, max_pixels, &label));
+    CHECK(label == 0 || label == 1);
+    for (int i = 0; i < max_pixels; i++) {
+        CHECK(map[i] >= 0 && map[i] <= 1);
+    }
+    CHECK_OK(dsl_session_class_map(session, images[0], 1, NULL, NULL, 0, NULL, 0, &label));
+    CHECK(label == 1);
+    CHECK_OK(dsl_session_class_map(session, images[0], 1, NULL, NULL, 0, NULL, 0, NULL));
+    CHECK_STATUS(dsl_session_class_map(session, images[0], 2, NULL, NULL, 0, NULL, 0, &label), DSL_STATUS_INVALID, "class");
+    CHECK_STATUS(dsl_session_class_map(session, images[0], INT64_MIN, NULL, NULL, 0, NULL, 0, &label), DSL_STATUS_INVALID, "class");
+    CHECK_STATUS(dsl_session_class_map(session, images[0], 0, NULL, NULL, 0, map, 5, &label), DSL_STATUS_BUFFER_TOO_SMALL, "1024");
+    check_mask_scores(session, masked, NULL, "\"source\": \"grad_cam\"");
+    mapping(session, dataset, masked);
+    dsl_session_free(session);
+    dsl_model_free(model);
+}
+
+/* A model that embeds has no class scores. */
+static void not_classifying(const dsl_dataset *dataset, const dsl_dataset *masked) {
+    dsl_model *model = NULL;
+    dsl_session *session = NULL;
+    dsl_report *report = NULL;
+    float p[2];
+    CHECK_OK(dsl_model_load("serve.dsl", &model));
+    CHECK_OK(dsl_session_create(model, NULL, &session));
+    CHECK_STATUS(dsl_session_classify(session, (const dsl_image *const *)images, 1, NULL, p, 2), DSL_STATUS_UNSUPPORTED, "classification");
+    CHECK_STATUS(dsl_session_class_map(session, images[0], 0, NULL, NULL, 0, NULL, 0, NULL), DSL_STATUS_UNSUPPORTED, "classification");
+    CHECK_STATUS(dsl_session_evaluate_masks(session, masked, "grad_cam", "test", NULL, &report), DSL_STATUS_UNSUPPORTED, "classification");
+    check_mask_scores(session, masked, NULL, "\"source\": \"attention\"");
+    mapping(session, dataset, masked);
+    dsl_session_free(session);
+    dsl_model_free(model);
+}
+
 static void serving(const dsl_dataset *dataset) {
     dsl_model *model = NULL, *copy = NULL;
     dsl_session *session = NULL, *second = NULL;
@@ -353,6 +465,10 @@ int main(void) {
     shares(dataset);
     cancelling(dataset);
     serving(dataset);
+    dsl_dataset *masked = masked_dataset();
+    classifying(dataset, masked);
+    not_classifying(dataset, masked);
+    dsl_dataset_free(masked);
     for (int i = 0; i < num_images; i++) {
         dsl_image_free(images[i]);
     }

@@ -1,6 +1,7 @@
 // Owners, exceptions, and the whole chain through dsl.hpp: train on arrays, load, embed, explain, evaluate.
 #include <dsl.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <limits>
@@ -81,6 +82,26 @@ static dsl_train_options tiny() {
     return o;
 }
 
+// Images 12 and 16 of chain, of "val" and "test", get masks.
+static void classification(dsl::Dataset &dataset, const std::vector<dsl::Image> &images) {
+    dsl_train_options o = tiny();
+    o.out_path = "binding-classifier.dsl";
+    o.loss = "classification";
+    dsl::train(dataset, o);
+    const dsl::Model model = dsl::Model::load("binding-classifier.dsl");
+    CHECK(model.num_classes() == 2);
+    dsl::Session session(model);
+    const std::vector<float> p = session.classify({&images[0], &images[1]});
+    CHECK(p.size() == 4 && std::abs(p[2] + p[3] - 1) < 1e-5f);
+    const dsl::ClassMap map = session.class_map(images[0], 1);
+    CHECK(map.label == 1 && map.map.original.values.size() == 32 * 32);
+    CHECK(code_of([&] { session.class_map(images[0], 2); }) == DSL_STATUS_INVALID);
+    dataset.set_mask(12, images[12]);
+    dataset.set_mask(16, images[16]);
+    CHECK(session.evaluate_masks(dataset).find("\"source\": \"grad_cam\"") != std::string::npos);
+    CHECK(code_of([&] { dataset.set_mask(20, images[0]); }) == DSL_STATUS_INVALID);
+}
+
 static void chain() {
     dsl::Dataset dataset;
     std::vector<dsl::Image> images;
@@ -122,6 +143,12 @@ static void chain() {
     const double sum = std::accumulate(why.b.original.values.begin(), why.b.original.values.end(), why.bias_b);
     CHECK(std::abs(sum - why.similarity) < 1e-4);
     CHECK(session.evaluate(dataset, "").find("\"nmi\"") != std::string::npos);
+    const dsl::Heatmap own = session.self_map(images[0]);
+    CHECK(*std::max_element(own.grid.values.begin(), own.grid.values.end()) == 1 && own.original.values.size() == 32 * 32);
+    CHECK(code_of([&] { session.classify(some); }) == DSL_STATUS_UNSUPPORTED);
+    CHECK(code_of([&] { session.class_map(images[0]); }) == DSL_STATUS_UNSUPPORTED);
+    CHECK(code_of([&] { session.evaluate_masks(dataset); }) == DSL_STATUS_NOT_FOUND);
+    classification(dataset, images);
     CHECK(code_of([&] { session.embed_files({"missing.png"}); }) == DSL_STATUS_NOT_FOUND);
     dsl::CancelToken token;
     token.cancel();
