@@ -369,6 +369,7 @@ static void classifying(const dsl_dataset *dataset, const dsl_dataset *masked) {
     int32_t n = 0;
     int64_t label = -5;
     o.loss = "classification";
+    o.learners = o.embedding_dim = 0;
     CHECK_OK(dsl_train(dataset, &o, NULL, NULL));
     CHECK_OK(dsl_model_load("classifier.dsl", &model));
     CHECK_OK(dsl_model_num_classes(model, &n));

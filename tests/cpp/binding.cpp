@@ -87,6 +87,7 @@ static void classification(dsl::Dataset &dataset, const std::vector<dsl::Image> 
     dsl_train_options o = tiny();
     o.out_path = "binding-classifier.dsl";
     o.loss = "classification";
+    o.learners = o.embedding_dim = 0;
     dsl::train(dataset, o);
     const dsl::Model model = dsl::Model::load("binding-classifier.dsl");
     CHECK(model.num_classes() == 2);

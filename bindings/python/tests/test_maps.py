@@ -13,7 +13,8 @@ import dsl
 @pytest.fixture(scope="module")
 def classifier_path(dataset, tmp_path_factory):
     path = tmp_path_factory.mktemp("classifier") / "tiny.dsl"
-    dsl.train(dataset, path, progress=False, loss="classification", **{**TINY, "learners": 1}).close()
+    options = {name: value for name, value in TINY.items() if name not in ("learners", "embedding_dim")}
+    dsl.train(dataset, path, progress=False, loss="classification", **options).close()
     return path
 
 
