@@ -1,4 +1,4 @@
-"""The command line: python3 -m dsl train | embed | heatmap | evaluate | index | search | cluster | manifest | info | experiment | convert-weights."""
+"""The command line: python3 -m dsl train | embed | heatmap | masks | evaluate | index | search | cluster | manifest | info | experiment | convert-weights."""
 
 from __future__ import annotations
 
@@ -85,6 +85,16 @@ def parser() -> argparse.ArgumentParser:
 
     p.add_argument("--grad-cam", action="store_true", help="of the predicted class instead of the attention; for classification networks")
     p.add_argument("--label", type=int, help="of this class, with --grad-cam")
+
+    p = commands.add_parser("masks", help="write proxy masks, regions of maps, as NAME.mask.png, and masks.csv, a manifest that names them")
+    p.set_defaults(run=run_masks)
+    add_model(p)
+    p.add_argument("data", help=DATA)
+    p.add_argument("-o", "--out", required=True, help="a folder")
+    p.add_argument("--split", default="train", help="train (default), val, test, or all")
+    p.add_argument("--source", choices=SOURCES, help="of the maps; default: grad_cam for a classification network, else attention")
+    p.add_argument("--threshold", default="best", help="best (default: of the val split's masks, with its side), otsu (of each image), or a number of 0 to 1")
+    p.add_argument("--foreground", choices=["above", "below"], help="side of the threshold, with otsu or a number; default: above")
 
     p = commands.add_parser("evaluate", help="score a model on a split")
     p.set_defaults(run=run_evaluate)
@@ -204,19 +214,57 @@ def run_evaluate(o: argparse.Namespace) -> None:
             print(f"  {average}  " + "   ".join(f"R@{k} {s[f'recall_at_{k}']:.4f}" for k in (1, 2, 4, 8)) + f"   MAP@R {s['map_at_r']:.4f}")
 
 
+def write_rows(path: str | Path, rows: list[dict[str, str]]) -> None:
+    with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        out = csv.DictWriter(file, rows[0])
+        out.writeheader()
+        out.writerows(rows)
+
+
 def run_manifest(o: argparse.Namespace) -> None:
     with Dataset._open_files(o.data) as dataset:
         rows = dataset.manifest()
     folder = os.path.dirname(os.path.abspath(o.out))
     for row in rows:  # paths in a manifest are relative to it
         row.update({cell: os.path.relpath(row[cell], folder) for cell in ("path", "mask") if row[cell]})
-    with open(o.out, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        out = csv.DictWriter(file, rows[0])
-        out.writeheader()
-        out.writerows(rows)
+    write_rows(o.out, rows)
     counts = Counter(row["split"] for row in rows)
     classes, groups = len({row["label"] for row in rows}), len({row["group"] for row in rows} - {""})
     print(f"{len(rows)} images of {classes} classes in {o.out}: " + ", ".join(f"{counts[s]} {s}" for s in ("train", "val", "test")) + f"; {groups} groups")
+
+
+def threshold_of(o: argparse.Namespace, model: Model) -> tuple[float | str, str]:
+    """Threshold and side of run_masks."""
+    if o.threshold == "best":
+        if o.foreground:
+            raise Error(1, "dsl: foreground: the best threshold has a side of its own")
+        chosen = evaluate_masks(model, o.data, o.source or "", "val")["validation"]
+        return chosen["threshold"], chosen["foreground"]
+    try:
+        return o.threshold if o.threshold == "otsu" else float(o.threshold), o.foreground or "above"
+    except ValueError:
+        raise Error(1, f'dsl: threshold: got "{o.threshold}", want best, otsu or a number') from None
+
+
+def run_masks(o: argparse.Namespace) -> None:
+    with Dataset.open(o.data) as dataset:
+        rows = [row for row in dataset.manifest() if o.split in ("all", row["split"])]
+    folder = Path(o.out)
+    twice = [name for name, n in Counter(Path(row["path"]).stem for row in rows).items() if n > 1]
+    if not rows:
+        raise Error(2, f'dsl: masks: the split "{o.split}" has no images')
+    if twice:
+        raise Error(1, f'dsl: masks: got several images named "{twice[0]}", want names that differ')
+    with load(o) as model:
+        threshold, side = threshold_of(o, model)
+        folder.mkdir(parents=True, exist_ok=True)
+        for row in rows:
+            mask = model.proxy_masks([row["path"]], threshold, foreground=side, source=o.source or "")[0]
+            row["mask"] = f"{Path(row['path']).stem}.mask.png"
+            overlay.write_png(folder / row["mask"], mask.astype(np.uint8) * 255)
+            row["path"] = os.path.relpath(row["path"], folder)
+    write_rows(folder / "masks.csv", rows)
+    print(f"{len(rows)} masks in {folder}: {side} {threshold}")
 
 
 def run_evaluate_masks(o: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from ctypes import c_char_p, c_int32, c_void_p
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -126,12 +126,25 @@ class Model:
         shapes as those of heatmap."""
         return self._maps("dsl_session_self_map", images, grid, window)
 
-    def maps(self, images: ImagesLike, source: str, *, window: Window | None = None) -> list[npt.NDArray[np.float32]]:
-        """heatmap for the source "attention", grad_cam for "grad_cam", self_map for "self"."""
+    def maps(self, images: ImagesLike, source: str = "", *, window: Window | None = None) -> list[npt.NDArray[np.float32]]:
+        """heatmap for the source "attention", grad_cam for "grad_cam", self_map for "self"; "" means "grad_cam" for a classification network and
+        "attention" for others."""
         sources = {"attention": self.heatmap, "grad_cam": self.grad_cam, "self": self.self_map}
+        source = source or ("grad_cam" if self.info["head"] == "classification" else "attention")
         if source not in sources:
             raise Error(Status.INVALID, f'dsl: source: got "{source}", want one of {", ".join(sources)}')
         return sources[source](images, window=window)
+
+    def proxy_masks(self, images: ImagesLike, threshold: float | Literal["otsu"], *, foreground: Literal["above", "below"] = "above", source: str = "",
+                    window: Window | None = None) -> list[npt.NDArray[np.bool_]]:  # fmt: skip
+        """Masks that nobody drew, from maps (see maps): for each image [H, W] in the original's pixels, True where the map is at least threshold, or
+        where it is less with foreground "below". threshold "otsu" is that of Otsu for each image. evaluate_masks finds threshold and side on
+        images with masks: its result["validation"] has both."""
+        if foreground not in ("above", "below"):
+            raise Error(Status.INVALID, f'dsl: foreground: got "{foreground}", want above or below')
+        if threshold != "otsu" and not 0 <= threshold <= 1:
+            raise Error(Status.INVALID, f"dsl: threshold: got {threshold}, want 0 to 1, or otsu")
+        return [(m >= (otsu(m) if threshold == "otsu" else threshold)) == (foreground == "above") for m in self.maps(images, source, window=window)]
 
     def _maps(self, function: str, images: ImagesLike, grid: bool, window: Window | None, before: tuple[Any, ...] = (),
               after: tuple[Any, ...] = ()) -> list[npt.NDArray[np.float32]]:
@@ -186,6 +199,17 @@ class Model:
         height, width = c_int32(), c_int32()
         check(lib().dsl_session_grid_size(self._session().pointer, image.pointer, ctypes.byref(height), ctypes.byref(width)))
         return height.value, width.value
+
+
+def otsu(values: npt.NDArray[np.float32]) -> float:
+    """The threshold of Otsu 1979 for values in [0, 1], a multiple of 1/256, as dsl_session_evaluate_masks has it; 0.5 when all lie in one bin."""
+    counts = np.bincount(np.minimum(values.ravel() * 256, 255).astype(int), minlength=256).astype(float)
+    below, sums = counts.cumsum()[:-1], (counts * np.arange(256)).cumsum()
+    above = counts.sum() - below
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = below * above * (sums[:-1] / below - (sums[-1] - sums[:-1]) / above) ** 2
+    between = np.where((below > 0) & (above > 0), between, 0)
+    return float(between.argmax() + 1) / 256 if between.max() > 0 else 0.5
 
 
 @contextmanager

@@ -29,13 +29,14 @@ def overlay(image: npt.NDArray[np.uint8], heatmap: npt.NDArray[np.float32], *, o
 
 
 def write_png(path: str | os.PathLike[str], pixels: npt.NDArray[np.uint8]) -> None:
-    """Writes [H, W, 3] uint8 as a PNG file."""
-    height, width, _ = pixels.shape
+    """Writes [H, W] (gray) or [H, W, 3] uint8 as a PNG file."""
+    height, width = pixels.shape[:2]
+    kind = 0 if pixels.ndim == 2 else 2  # PNG's colour types
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    rows = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, width * 3)], axis=1)  # filter 0 before each row
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    rows = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, -1)], axis=1)  # filter 0 before each row
+    header = struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0)
     with open(path, "wb") as f:
         f.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows.tobytes(), 6)) + chunk(b"IEND", b""))

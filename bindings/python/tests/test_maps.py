@@ -1,6 +1,9 @@
 """Class probabilities, Grad-CAM, maps against masks, proxy masks."""
 
 import json
+import os
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ from conftest import TINY, draw
 from process import run
 
 import dsl
+from dsl.model import otsu
 
 
 @pytest.fixture(scope="module")
@@ -141,11 +145,53 @@ def write(folder, images):
 
 
 def cli(*arguments):
-    import os
-    import sys
-    from pathlib import Path
-
     return run([sys.executable, "-m", "dsl", *arguments], env={**os.environ, "PYTHONPATH": str(Path(dsl.__file__).resolve().parents[1])})
+
+
+@pytest.mark.parametrize("source", ["attention", "grad_cam", "self"])
+def test_proxy_masks_are_the_maps_side_of_the_threshold(classifier, images, source):
+    values = classifier.maps(images[:1], source)[0]
+    above, below = (classifier.proxy_masks(images[:1], 0.3, foreground=side, source=source)[0] for side in ("above", "below"))
+    assert above.dtype == bool and above.shape == (32, 40)
+    np.testing.assert_array_equal(above, values >= 0.3)
+    np.testing.assert_array_equal(below, ~above)
+    assert classifier.proxy_masks(images[:1], 0)[0].all()
+
+
+def test_otsu_s_threshold_is_that_of_the_library(classifier, images, masked):
+    for found in dsl.evaluate_masks(classifier, masked)["images"][::2]:
+        values = classifier.grad_cam([images[int(found["name"].split()[1])]])[0]
+        region = classifier.proxy_masks([images[int(found["name"].split()[1])]], "otsu")[0]
+        np.testing.assert_array_equal(region, values >= found["otsu_threshold"])
+
+
+@pytest.mark.parametrize("values, want", [([0.25, 0.25, 0.25, 0.75], 65 / 256), ([0.3, 0.3], 0.5), ([1, 1], 0.5), ([0, 1], 1 / 256)])
+def test_otsu_of_few_values(values, want):
+    assert otsu(np.array(values, np.float32)) == want
+
+
+def test_proxy_masks_without_sense_are_refused(model, images):
+    for arguments in ({"threshold": 1.5}, {"threshold": float("nan")}, {"threshold": 0.5, "foreground": "left"}, {"threshold": 0.5, "source": "x"}):
+        assert code_of(lambda: model.proxy_masks(images[:1], **arguments)) == dsl.Status.INVALID
+
+
+def test_the_command_line_writes_proxy_masks_with_the_validation_images_threshold(classifier_path, tmp_path):
+    manifest = write(tmp_path, [draw(i) for i in range(6)])
+    done = cli("masks", classifier_path, manifest, "-o", tmp_path / "out", "--split", "test")
+    assert done.returncode == 0, done.stderr
+    chosen = dsl.evaluate_masks(classifier_path, manifest)["validation"]
+    with dsl.Dataset.open(tmp_path / "out" / "masks.csv") as written, dsl.Model.load(classifier_path) as model:
+        rows = written.manifest()
+        wanted = model.proxy_masks([row["path"] for row in rows], chosen["threshold"], foreground=chosen["foreground"])
+    assert [(os.path.basename(r["path"]), os.path.basename(r["mask"]), r["split"]) for r in rows] == [(f"{i}.png", f"{i}.mask.png", "test") for i in (4, 5)]
+    for row, mask in zip(rows, wanted):
+        np.testing.assert_array_equal(dsl.load_image(row["mask"])[:, :, 0], mask * np.uint8(255))
+    for more, says in ((["--split", "train"], "no images"), (["--threshold", "high", "--split", "all"], "high"), (["--foreground", "below", "--split", "all"], "side of its own")):
+        done = cli("masks", classifier_path, manifest, "-o", tmp_path / "out2", *more)
+        assert done.returncode == 1 and says in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "out2").exists()
+    done = cli("masks", classifier_path, manifest, "-o", tmp_path / "out3", "--split", "all", "--threshold", "otsu")
+    assert done.returncode == 0 and len(list((tmp_path / "out3").glob("*.mask.png"))) == 6
 
 
 def test_the_command_line_scores_masks_and_draws_grad_cam(classifier_path, model_path, tmp_path):
