@@ -100,6 +100,26 @@ def heatmaps(path, items, title):
     save(figure, path)
 
 
+def sheet(path, columns, rows, title):
+    """A sheet of what is said about images: one row each, one column for each way of saying it.
+
+    columns: their names. rows: a list of (image, cells), cells a list of (heatmap or None, mask or None) for each column; heatmaps [H, W] in [0, 1] are
+    laid over the image, masks outlined on it.
+    """
+    figure, grid = plt.subplots(len(rows), len(columns), figsize=(1.9 * len(columns), 1.5 * len(rows) + 0.6), squeeze=False, layout="constrained")
+    for line, (image, cells) in zip(grid, rows):
+        for axes, (heat, mask) in zip(line, cells):
+            frame(axes, image)
+            if heat is not None:
+                axes.imshow(thin(heat), cmap="inferno", alpha=0.6)
+            if mask is not None:
+                outline(axes, mask)
+    for axes, name in zip(grid[0], columns):
+        axes.set_title(name, fontsize=9)
+    figure.suptitle(title, fontsize=11)
+    save(figure, path)
+
+
 # ---- a pair --------------------------------------------------------------------------------------------------------
 
 
