@@ -16,7 +16,7 @@ LEARNING_RATE = 2e-3
 def block(inputs, outputs):
     layers = []
     for channels in (inputs, outputs):
-        layers += [nn.Conv2d(channels, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
+        layers += [nn.Conv2d(channels, outputs, 3, padding=1), nn.GroupNorm(8, outputs), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)
 
 
@@ -54,7 +54,7 @@ def train(images, masks, steps, seed=0):
     """A network trained with Adam and a cosine schedule on random flips."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    net = UNet().train()
+    net = UNet()
     optimiser = torch.optim.Adam(net.parameters(), lr=LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for _ in range(steps):
@@ -66,7 +66,7 @@ def train(images, masks, steps, seed=0):
         loss_of(net(x), y).backward()
         optimiser.step()
         schedule.step()
-    return net.eval()
+    return net
 
 
 @torch.no_grad()
