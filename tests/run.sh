@@ -38,8 +38,8 @@ suite_race() { CGO_ENABLED=1 go test -race -v "${RACE_PACKAGES[@]}"; }
 suite_build() { cmake --preset release && cmake --build --preset release --parallel; }
 suite_ctest() { ctest --preset release; }
 suite_python() { "$PYTHON" -m pytest -q -rs bindings/python/tests; }
-# The network against float64 PyTorch, tensor by tensor.
-suite_parity() { "$PYTHON" tests/parity/parity.py; }
+# The network against float64 PyTorch, tensor by tensor; then weights that PyTorch saved, converted and served.
+suite_parity() { "$PYTHON" tests/parity/parity.py && "$PYTHON" -m pytest -q -rs tests/parity/test_pretrained.py; }
 suite_examples() { "$PYTHON" -m pytest -q -rs tests/examples; }
 
 # ---- counting: "passed failed skipped" from a log ----

@@ -11,6 +11,7 @@ import pytest
 import dsl
 from conftest import TINY
 from dsl.__main__ import main
+from dsl.overlay import write_png
 from test_training import code_of
 
 PAPER = {**TINY, "profile": "paper", "learners": 1, "steps": 2}
@@ -104,6 +105,35 @@ def test_weights_that_do_not_fit_stop_before_anything_is_written(dataset, state,
 def test_a_file_of_pytorch_is_told_from_weights(dataset, tmp_path):
     (tmp_path / "w.pth").write_bytes(b"PK\x03\x04" + bytes(100))
     assert code_of(lambda: dsl.train(dataset, tmp_path / "m.dsl", init=tmp_path / "w.pth", progress=False, **PAPER)) == dsl.Status.CORRUPT
+
+# ---- a network trained on one data set as the start on another ----
+
+
+def write_bars(folder, classes):
+    """A folder per class: pictures with a bar whose place is the class's."""
+    for i in range(8 * classes):
+        image = np.random.default_rng(i).integers(0, 40, (32, 40, 3)).astype(np.uint8)
+        image[8:24, 2 + 9 * (i % classes) : 8 + 9 * (i % classes)] += 150
+        path = folder / f"class{i % classes}" / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_png(path, image)
+    return folder
+
+
+def test_a_classification_network_is_reused_on_other_classes(tmp_path, images, capsys):
+    two, four = write_bars(tmp_path / "two", 2), write_bars(tmp_path / "four", 4)
+    tiny = "--input-size 32 --batch-size 8 --images-per-class 4 --threads 1".split()
+    first, second = tmp_path / "first.dsl", tmp_path / "second.dsl"
+    assert main(["train", str(two), "-o", str(first), "--loss", "classification", "--stem", "small", "--steps", "4", *tiny]) == 0
+    # a rate of 1e-30 changes no float32 weight
+    assert main(["train", str(four), "-o", str(second), "--init", str(first), "--steps", "2", "--learning-rate", "1e-30", "--embedding-dim", "16", *tiny]) == 0
+    capsys.readouterr()
+    with dsl.Model.load(first, threads=1) as a, dsl.Model.load(second, threads=1) as b:
+        assert (a.info["head"], b.info["head"]) == ("classification", "embedding") and b.info["stem"] == "small"
+        assert (len(a.info["classes"]), len(b.info["classes"])) == (2, 4) and b.embed(images[:2]).shape == (2, 16)
+        np.testing.assert_array_equal(a.heatmap(images[:1])[0], b.heatmap(images[:1])[0])  # of backbone and attention
+        assert hashlib.sha256(first.read_bytes()).hexdigest() in b.info["card"]["notes"]
+
 
 # ---- convert_weights ----
 
