@@ -48,7 +48,7 @@ def classifier(trained):
     import dsl
 
     path = trained.out / "classifier.dsl"
-    dsl.train(trained.manifest, path, loss="classification", steps=8, input_size=32, batch_size=24, threads=1, progress=False).close()
+    dsl.train(trained.manifest, path, loss="classification", steps=8, input_size=32, batch_size=24, images_per_class=3, threads=1, progress=False).close()
     return path
 
 
