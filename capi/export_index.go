@@ -109,7 +109,7 @@ func goIndexSearch(index C.uintptr_t, queries *C.float, n C.size_t, k C.int32_t,
 			return err
 		}
 		opt := dsl.SearchOptions{IDs: dsl.IDs{Texts: texts(o.exclude_ids, n), Numbers: perRow[int64](unsafe.Pointer(o.exclude_int_ids), n)},
-			Groups: texts(o.exclude_groups, n), Threads: int(o.threads)}
+			Groups: texts(o.exclude_groups, n), Threads: int(o.threads), Device: text(o.device)}
 		if o.learner != nil {
 			learner := int(*o.learner)
 			opt.Learner = &learner
@@ -199,7 +199,7 @@ func goIndexInfo(index C.uintptr_t, out *C.char, capacity C.size_t, needed *C.si
 }
 
 //export goIndexFree
-func goIndexFree(index C.uintptr_t) { drop[*dsl.Index](index) }
+func goIndexFree(index C.uintptr_t) { closeHandle[*dsl.Index](index) }
 
 //export goCluster
 func goCluster(embeddings *C.float, n C.size_t, dim, k C.int32_t, o *C.dsl_cluster_options, token C.uintptr_t, assignment *C.int32_t, capacity C.size_t,
@@ -227,7 +227,7 @@ func goCluster(embeddings *C.float, n C.size_t, dim, k C.int32_t, o *C.dsl_clust
 		ctx, stop := watch(token)
 		defer stop()
 		found, err := dsl.Cluster(ctx, x, int(dim), int(k), dsl.ClusterOptions{Restarts: int(o.restarts), MaxIterations: int(o.max_iterations),
-			Seed: uint64(o.seed), Threads: int(o.threads)})
+			Seed: uint64(o.seed), Threads: int(o.threads), Device: text(o.device)})
 		if err != nil {
 			return err
 		}

@@ -354,6 +354,7 @@ typedef struct dsl_search_options {
     const char *const *exclude_ids;    /* NULL, or the id of each query: rows with it are left out */
     const int64_t *exclude_int_ids;    /* the same where ids are numbers */
     const char *const *exclude_groups; /* NULL, or the group of each query: rows of it are left out, but for NULL and "" */
+    const char *device; /* as in dsl_session_options; a GPU finds the candidates of big searches, with the same results */
 } dsl_search_options;
 
 /* The k rows most similar to each of queries [num_queries, D], the most similar first, as if all were sorted; of equally similar ones that
@@ -393,11 +394,12 @@ typedef struct dsl_cluster_options {
     int32_t restarts;       /* seeded starts, of which the best counts; default 5 */
     int32_t max_iterations; /* of a restart; default 100 */
     uint64_t seed;
+    const char *device; /* as in dsl_session_options; a GPU assigns big arrays in float32, a CPU in float64 */
 } dsl_cluster_options;
 
 /* Groups rows [num_rows, embedding_dim] into k clusters by K-means from greedy k-means++ seeds. out_assignment [num_rows] gets 0..k-1;
  * out_centres [k, embedding_dim] and out_inertia (the sum of squared distances to the centres) may be NULL. Equal rows, options and seeds give
- * equal clusters, whatever the threads. options may be NULL. Errors: INVALID, also for k outside 1..num_rows. */
+ * equal clusters on one device, whatever the threads. options may be NULL. Errors: INVALID, also for k outside 1..num_rows. */
 DSL_CHECKED int32_t dsl_cluster(const float *embeddings, size_t num_rows, int32_t embedding_dim, int32_t k,
                                 const dsl_cluster_options *options, const dsl_cancel_token *cancel,
                                 int32_t *out_assignment, size_t capacity, float *out_centres, size_t centres_capacity,

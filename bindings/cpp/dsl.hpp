@@ -488,6 +488,7 @@ struct SearchOptions {
     std::vector<std::string> exclude_ids;
     std::vector<std::int64_t> exclude_int_ids;
     std::vector<std::string> exclude_groups;
+    std::string device = "auto";
 };
 
 namespace detail {
@@ -545,6 +546,7 @@ public:
         dsl_search_options o;
         DSL_INIT(&o);
         o.threads = options.threads;
+        o.device = options.device.c_str();
         o.learner = options.learner == DSL_LEARNER_ALL ? nullptr : &options.learner;
         o.exclude_ids = detail::per_row(ids, n, "exclude_ids");
         o.exclude_int_ids = detail::per_row(options.exclude_int_ids, n, "exclude_int_ids");
@@ -608,6 +610,7 @@ struct ClusterOptions {
     std::int32_t restarts = 0, max_iterations = 0; // 0: 5 and 100
     std::uint64_t seed = 0;
     std::int32_t threads = 0;
+    std::string device = "auto";
 };
 
 struct Clusters {
@@ -629,6 +632,7 @@ inline Clusters cluster(const Embeddings &rows, std::int32_t k, const ClusterOpt
     o.max_iterations = options.max_iterations;
     o.seed = options.seed;
     o.threads = options.threads;
+    o.device = options.device.c_str();
     Clusters out{std::vector<std::int32_t>(rows.rows()), Embeddings(static_cast<std::size_t>(k), rows.dim())};
     detail::check(dsl_cluster(rows.values().data(), rows.rows(), static_cast<std::int32_t>(rows.dim()), k, &o, handle_of(cancel),
                               out.assignment.data(), out.assignment.size(), out.centres.values().data(), out.centres.values().size(),

@@ -8,6 +8,7 @@ import (
 	"context"
 	"math"
 
+	"libdsl/lib/backend"
 	"libdsl/lib/distance"
 	"libdsl/lib/errs"
 	"libdsl/lib/internal/par"
@@ -16,12 +17,28 @@ import (
 
 // N rows, D dimension of a row, K clusters.
 
+const defaultRestarts = 5
+
 // Options of KMeans.
 type Options struct {
 	K        int // clusters, 1 to N
 	Restarts int // seeded starts, the one with the least inertia wins; 0 means 5
 	MaxIter  int // assignments per restart at most; 0 means 100
 	Threads  int // 0: one per core
+
+	// Device finds the nearest centres and adds up their rows, in float32; nil: the CPU does, in float64. Results differ as far as a row is about
+	// as near to two centres.
+	Device backend.ArrayBackend
+}
+
+// Work is about how many multiply-adds KMeans takes for so many numbers: tens of iterations of each restart.
+func Work(numbers int, o Options) float64 {
+	const iterations = 20
+	restarts := o.Restarts
+	if restarts == 0 {
+		restarts = defaultRestarts
+	}
+	return float64(numbers) * float64(o.K) * float64(restarts) * iterations
 }
 
 // Result of KMeans.
@@ -54,12 +71,20 @@ func KMeans(ctx context.Context, x []float32, dim int, opt Options, stream *rng.
 		return nil, errs.New(errs.Invalid, "cluster: restarts and iterations: got %d and %d, want 0 or more", opt.Restarts, opt.MaxIter)
 	}
 	if opt.Restarts == 0 {
-		opt.Restarts = 5
+		opt.Restarts = defaultRestarts
 	}
 	if opt.MaxIter == 0 {
 		opt.MaxIter = 100
 	}
 	l := newLloyd(ctx, x, dim, opt)
+	if opt.Device != nil {
+		rows, err := opt.Device.NewArray(x, dim)
+		if err != nil {
+			return nil, err
+		}
+		defer rows.Close()
+		l.device = newDeviceRows(rows, l)
+	}
 	var best *Result
 	for range opt.Restarts {
 		r, err := l.run(stream)
@@ -90,6 +115,8 @@ type lloyd struct {
 	centres []float64   // [K, D]
 	cnorms  []float64   // [K], squared lengths of the centres
 	scratch [][]float64 // per worker: rows in float64, then their products with the centres
+
+	device *deviceRows // nil: the CPU computes
 
 	candidates []int     // of the next centre, while seeding
 	wide       []float64 // [candidates, D], their rows

@@ -63,12 +63,7 @@ func (l *lloyd) seed(stream *rng.Stream) error {
 
 // settle makes the best of the candidate rows centre c.
 func (l *lloyd) settle(c int, candidates []int) error {
-	err := l.products(l.rowsAsCentres(candidates), func(i int, dots []float64) {
-		for t, p := range dots {
-			l.trial[t*l.n+i] = min(l.near[i], max(0, l.norms[i]+l.norms[candidates[t]]-2*p))
-		}
-	})
-	if err != nil {
+	if err := l.try(candidates); err != nil {
 		return err
 	}
 	best, least := 0, math.Inf(1)
@@ -85,6 +80,19 @@ func (l *lloyd) settle(c int, candidates []int) error {
 	copy(l.centres[c*l.dim:(c+1)*l.dim], l.wide[best*l.dim:(best+1)*l.dim])
 	l.cnorms[c] = l.norms[candidates[best]]
 	return nil
+}
+
+// try fills trial for the candidate rows, and wide with them.
+func (l *lloyd) try(candidates []int) error {
+	centres := l.rowsAsCentres(candidates)
+	if l.device != nil {
+		return l.device.try(l, len(candidates))
+	}
+	return l.products(centres, func(i int, dots []float64) {
+		for t, p := range dots {
+			l.trial[t*l.n+i] = min(l.near[i], max(0, l.norms[i]+l.norms[candidates[t]]-2*p))
+		}
+	})
 }
 
 // rowsAsCentres copies rows in float64.
@@ -117,16 +125,7 @@ func (l *lloyd) draw(stream *rng.Stream, otherwise int) int {
 
 // assignRows gives each row its nearest centre, then fills empty clusters.
 func (l *lloyd) assignRows() error {
-	err := l.products(l.centres, func(i int, dots []float64) {
-		best, least := 0, math.Inf(1)
-		for c, p := range dots {
-			if d := l.cnorms[c] - 2*p; d < least {
-				best, least = c, d
-			}
-		}
-		l.assign[i], l.near[i] = best, max(0, l.norms[i]+least)
-	})
-	if err != nil {
+	if err := l.findNearest(); err != nil {
 		return err
 	}
 	clear(l.counts)
@@ -141,6 +140,22 @@ func (l *lloyd) assignRows() error {
 	return nil
 }
 
+// findNearest gives each row its nearest centre.
+func (l *lloyd) findNearest() error {
+	if l.device != nil {
+		return l.device.findNearest(l)
+	}
+	return l.products(l.centres, func(i int, dots []float64) {
+		best, least := 0, math.Inf(1)
+		for c, p := range dots {
+			if d := l.cnorms[c] - 2*p; d < least {
+				best, least = c, d
+			}
+		}
+		l.assign[i], l.near[i] = best, max(0, l.norms[i]+least)
+	})
+}
+
 // fill moves the row farthest from its centre into the empty cluster c, unless that would empty another or the row
 // lies on its centre.
 func (l *lloyd) fill(c int) {
@@ -153,16 +168,34 @@ func (l *lloyd) fill(c int) {
 	if row < 0 {
 		return
 	}
+	if l.device != nil {
+		l.device.move(l, row, l.assign[row], c)
+	}
 	l.counts[l.assign[row]]--
 	l.counts[c]++
 	l.assign[row], l.near[row] = c, 0
 }
 
-// moveCentres puts each centre to the mean of its rows; an empty cluster's stays. Workers share the columns out, so
-// that each sum runs over the rows in order.
+// moveCentres puts each centre to the mean of its rows; an empty cluster's stays.
 func (l *lloyd) moveCentres() error {
+	if l.device != nil {
+		l.device.sumsToCentres(l)
+	} else if err := l.average(); err != nil {
+		return err
+	}
+	for c := range l.cnorms {
+		l.cnorms[c] = 0
+		for _, v := range l.centres[c*l.dim : (c+1)*l.dim] {
+			l.cnorms[c] += v * v
+		}
+	}
+	return nil
+}
+
+// average computes the means. Workers share the columns out, so that each sum runs over the rows in order.
+func (l *lloyd) average() error {
 	columns := max(8, (l.dim+2*par.Threads(l.opt.Threads)-1)/(2*par.Threads(l.opt.Threads)))
-	err := par.For(l.ctx, l.dim, columns, l.opt.Threads, func(_, lo, hi int) {
+	return par.For(l.ctx, l.dim, columns, l.opt.Threads, func(_, lo, hi int) {
 		for c, count := range l.counts {
 			if count > 0 {
 				clear(l.centres[c*l.dim+lo : c*l.dim+hi])
@@ -180,14 +213,4 @@ func (l *lloyd) moveCentres() error {
 			}
 		}
 	})
-	if err != nil {
-		return err
-	}
-	for c := range l.cnorms {
-		l.cnorms[c] = 0
-		for _, v := range l.centres[c*l.dim : (c+1)*l.dim] {
-			l.cnorms[c] += v * v
-		}
-	}
-	return nil
 }

@@ -14,6 +14,7 @@ type ClusterOptions struct {
 	MaxIterations int
 	Seed          uint64
 	Threads       int
+	Device        string // as in SessionOptions; a GPU assigns the rows of big arrays, in float32
 }
 
 // Clusters are what K-means found.
@@ -24,7 +25,7 @@ type Clusters struct {
 }
 
 // Cluster groups rows x [N, dim] into k clusters by K-means; see cluster.KMeans. Equal rows, options and seeds give equal clusters.
-// Errors: Invalid, Cancelled.
+// Errors: Invalid, Cancelled; Device when a GPU that was asked for cannot be used.
 func Cluster(ctx context.Context, x []float32, dim, k int, o ClusterOptions) (*Clusters, error) {
 	if err := checkThreads(o.Threads); err != nil {
 		return nil, err
@@ -33,6 +34,10 @@ func Cluster(ctx context.Context, x []float32, dim, k int, o ClusterOptions) (*C
 		return nil, errs.New(errs.Invalid, "dsl: cluster: got %d restarts and %d iterations, want 0 (the default) or more", o.Restarts, o.MaxIterations)
 	}
 	opt := cluster.Options{K: k, Restarts: o.Restarts, MaxIter: o.MaxIterations, Threads: threads(o.Threads)}
+	var err error
+	if opt.Device, err = arraysOn(o.Device, cluster.Work(len(x), opt)); err != nil {
+		return nil, err
+	}
 	r, err := cluster.KMeans(ctx, x, dim, opt, rng.New(o.Seed, "cluster"))
 	if err != nil {
 		return nil, err

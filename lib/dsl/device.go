@@ -47,6 +47,19 @@ func isNumber(s string) bool {
 	return s != "" && len(s) <= 3 && strings.Trim(s, "0123456789") == ""
 }
 
+// arraysOn is the device that big arrays are computed on: nil for the CPU, which does what is too small to pay. "auto" opens a GPU only for what pays.
+// Errors: as openBackend.
+func arraysOn(device string, multiplyAdds float64) (backend.ArrayBackend, error) {
+	if (device == "" || device == "auto") && !backend.Pays(multiplyAdds) {
+		return nil, nil
+	}
+	be, err := openBackend(device, "f32")
+	if err != nil {
+		return nil, err
+	}
+	return backend.Arrays(be, multiplyAdds), nil
+}
+
 // GPU describes a GPU that sessions and trainings can use.
 type GPU struct {
 	Name              string `json:"name"`

@@ -52,6 +52,17 @@ func TestDevices(t *testing.T) {
 	}
 }
 
+func TestArraysAreTheCPUsWhereThereIsNoGPU(t *testing.T) {
+	t.Setenv("DSL_CUDA_DRIVER", "none") // a machine without a GPU
+	for device, want := range map[string]errs.Kind{"": errs.OK, "auto": errs.OK, "cpu": errs.OK, "cuda": errs.Device, "gpu": errs.Invalid} {
+		for _, work := range []float64{1, 1e15} {
+			if on, err := arraysOn(device, work); errs.KindOf(err) != want || on != nil {
+				t.Errorf("%q, %g multiply-adds: got %v, %v, want %v", device, work, on, err, want)
+			}
+		}
+	}
+}
+
 func TestDatasetsInMemory(t *testing.T) {
 	img := &Image{Width: 1, Height: 1, Pix: make([]uint8, 3)}
 	d := NewDataset()

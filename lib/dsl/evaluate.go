@@ -3,6 +3,7 @@ package dsl
 import (
 	"context"
 
+	"libdsl/lib/backend"
 	"libdsl/lib/errs"
 	"libdsl/lib/eval"
 	"libdsl/lib/metric"
@@ -31,7 +32,8 @@ func (s *Session) Evaluate(ctx context.Context, d *Dataset, split string) ([]byt
 	if data.HasGroups() {
 		groups = data.Groups(indices)
 	}
-	r, err := eval.Score(ctx, x, dim, data.Labels(indices), groups, s.threads)
+	labels := data.Labels(indices)
+	r, err := eval.Score(ctx, x, dim, labels, groups, metric.Options{Threads: s.threads, Device: backend.Arrays(s.backend, eval.Work(x, labels))})
 	if err != nil {
 		return nil, err
 	}

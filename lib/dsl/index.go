@@ -82,10 +82,11 @@ type SearchOptions struct {
 	IDs     IDs      // of the queries: rows with a query's id are left out
 	Groups  []string // of the queries: rows of a query's group are left out
 	Threads int
+	Device  string // as in SessionOptions; a GPU finds candidates for big searches, with the CPU's results
 }
 
 // Search writes the k most similar rows of each query, [Q, k], the most similar first, to rows, and their cosines to similarities; rows -1 with
-// similarity -Inf where fewer are left. Errors: BufferTooSmall, and those of index.Search.
+// similarity -Inf where fewer are left. Errors: BufferTooSmall, those of index.Search; Device when a GPU that was asked for cannot be used.
 func (x *Index) Search(ctx context.Context, queries []float32, k int, o SearchOptions, rows []int64, similarities []float32) error {
 	if err := checkThreads(o.Threads); err != nil {
 		return err
@@ -99,6 +100,10 @@ func (x *Index) Search(ctx context.Context, queries []float32, k int, o SearchOp
 		if s.Learner < 0 {
 			return errs.New(errs.Invalid, "dsl: search: got learner %d, want 0 or more", s.Learner)
 		}
+	}
+	var err error
+	if s.Device, err = arraysOn(o.Device, float64(len(queries))*float64(x.Len())); err != nil {
+		return err
 	}
 	found, err := x.Index.Search(ctx, queries, s)
 	if err != nil {

@@ -23,6 +23,7 @@ type SessionOptions struct {
 // Session runs a model on a device with an executor of its own. Calls from several goroutines wait for each other.
 type Session struct {
 	model   *Model
+	backend backend.Backend
 	threads int
 
 	mu       sync.Mutex
@@ -47,7 +48,7 @@ func NewSession(m *Model, o SessionOptions) (*Session, error) {
 	if err != nil {
 		return nil, errors.Join(err, m.release())
 	}
-	return &Session{model: m, threads: n, net: net, resizers: make([]imageio.Resizer, n)}, nil
+	return &Session{model: m, backend: be, threads: n, net: net, resizers: make([]imageio.Resizer, n)}, nil
 }
 
 // Close ends the executor after the call in progress; it may be called twice.

@@ -24,8 +24,8 @@ type Report struct {
 }
 
 // Score evaluates rows x [N, dim], labels [N] and groups [N] (nil for none; negative: no group). Clusters are K-means with as many
-// clusters as classes. Errors: Invalid for shapes, fewer than two images or one class only; Cancelled.
-func Score(ctx context.Context, x []float32, dim int, labels, groups []int64, threads int) (*Report, error) {
+// clusters as classes. With a device it finds clusters and distances. Errors: Invalid for shapes, fewer than two images or one class only; Cancelled.
+func Score(ctx context.Context, x []float32, dim int, labels, groups []int64, o metric.Options) (*Report, error) {
 	if len(labels) < 2 {
 		return nil, errs.New(errs.Invalid, "eval: got %d images, want 2 or more", len(labels))
 	}
@@ -35,7 +35,7 @@ func Score(ctx context.Context, x []float32, dim int, labels, groups []int64, th
 	}
 	for s := range Seeds {
 		stream := rng.New(uint64(s), fmt.Sprintf("metric/nmi/%d", s))
-		res, err := cluster.KMeans(ctx, x, dim, cluster.Options{K: r.Classes, Threads: threads}, stream)
+		res, err := cluster.KMeans(ctx, x, dim, cluster.Options{K: r.Classes, Threads: o.Threads, Device: o.Device}, stream)
 		if err != nil {
 			return nil, err
 		}
@@ -50,12 +50,17 @@ func Score(ctx context.Context, x []float32, dim int, labels, groups []int64, th
 		r.NMI += nmi / Seeds
 		r.AMI += ami / Seeds
 	}
-	found, err := metric.Retrieve(ctx, x, dim, labels, groups, threads)
+	found, err := metric.Retrieve(ctx, x, dim, labels, groups, o)
 	if err != nil {
 		return nil, err
 	}
 	r.Retrieval = *found
 	return r, nil
+}
+
+// Work is about how many multiply-adds Score takes for rows x [N, dim]: all pairs, and K-means for each of the seeds.
+func Work(x []float32, labels []int64) float64 {
+	return float64(len(x))*float64(len(labels)) + Seeds*cluster.Work(len(x), cluster.Options{K: classes(labels)})
 }
 
 func classes(labels []int64) int {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"libdsl/lib/errs"
+	"libdsl/lib/metric"
 	"libdsl/lib/rng"
 )
 
@@ -27,7 +28,7 @@ func blobs(classes, n int, noise float64) (x []float32, labels []int64) {
 
 func TestSeparateClassesScoreOneAndNoiseAboutZero(t *testing.T) {
 	x, labels := blobs(4, 25, 0.01)
-	r, err := Score(context.Background(), x, 4, labels, nil, 0)
+	r, err := Score(context.Background(), x, 4, labels, nil, metric.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +36,7 @@ func TestSeparateClassesScoreOneAndNoiseAboutZero(t *testing.T) {
 		t.Fatalf("separate classes: %+v", r)
 	}
 	x, labels = blobs(4, 25, 1000)
-	if r, err = Score(context.Background(), x, 4, labels, nil, 0); err != nil {
+	if r, err = Score(context.Background(), x, 4, labels, nil, metric.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	if math.Abs(r.AMI) > 0.1 || r.NMI > 0.2 {
@@ -45,11 +46,11 @@ func TestSeparateClassesScoreOneAndNoiseAboutZero(t *testing.T) {
 
 func TestAGroupIsExcludedOnlyWhenGroupsAreGiven(t *testing.T) {
 	x, labels := blobs(2, 10, 0.01)
-	r, err := Score(context.Background(), x, 2, labels, nil, 0)
+	r, err := Score(context.Background(), x, 2, labels, nil, metric.Options{})
 	if err != nil || r.GroupExcluded != nil {
 		t.Fatalf("without groups: %v %v", r, err)
 	}
-	r, err = Score(context.Background(), x, 2, labels, labels, 0) // each class one group: no hit is left
+	r, err = Score(context.Background(), x, 2, labels, labels, metric.Options{}) // each class one group: no hit is left
 	if err != nil || r.GroupExcluded.Dropped != 20 {
 		t.Fatalf("one group a class: %+v %v", r, err)
 	}
@@ -58,10 +59,10 @@ func TestAGroupIsExcludedOnlyWhenGroupsAreGiven(t *testing.T) {
 func TestTooLittleToScoreIsInvalid(t *testing.T) {
 	x, labels := blobs(2, 2, 0.1)
 	for name, err := range map[string]error{
-		"no image":        second(Score(context.Background(), nil, 2, nil, nil, 0)),
-		"one image":       second(Score(context.Background(), x[:2], 2, labels[:1], nil, 0)),
-		"one class":       second(Score(context.Background(), x, 2, make([]int64, 4), nil, 0)),
-		"a missing label": second(Score(context.Background(), x, 2, labels[:3], nil, 0)),
+		"no image":        second(Score(context.Background(), nil, 2, nil, nil, metric.Options{})),
+		"one image":       second(Score(context.Background(), x[:2], 2, labels[:1], nil, metric.Options{})),
+		"one class":       second(Score(context.Background(), x, 2, make([]int64, 4), nil, metric.Options{})),
+		"a missing label": second(Score(context.Background(), x, 2, labels[:3], nil, metric.Options{})),
 	} {
 		if errs.KindOf(err) != errs.Invalid {
 			t.Errorf("%s: got %v", name, err)

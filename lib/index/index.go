@@ -131,12 +131,21 @@ func (x *Index) Add(it Items) error {
 	if len(x.labels) > 0 && (x.ids.Texts == nil) != (it.IDs.Texts == nil) {
 		return errs.New(errs.Invalid, "index: ids: got texts and numbers, want one kind in a gallery")
 	}
+	if err := x.parts.forget(); err != nil {
+		return err
+	}
 	x.rows = append(x.rows, rows...)
 	x.ids.Texts, x.ids.Numbers = append(x.ids.Texts, it.IDs.Texts...), append(x.ids.Numbers, it.IDs.Numbers...)
 	x.labels = append(x.labels, orElse(it.Labels, n, NoLabel)...)
 	x.groups = append(x.groups, orElse(it.Groups, n, "")...)
-	x.parts.forget()
 	return nil
+}
+
+// Close frees what searches hold on devices, after those that run; the index can still be used.
+func (x *Index) Close() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.parts.forget()
 }
 
 func orElse[T any](values []T, n int, missing T) []T {

@@ -1,11 +1,11 @@
 package index
 
 import (
-	"cmp"
 	"context"
 	"math"
 	"slices"
 
+	"libdsl/lib/backend"
 	"libdsl/lib/distance"
 	"libdsl/lib/internal/par"
 )
@@ -22,8 +22,9 @@ const (
 // candidate is as near to the k-th neighbour as float32 can be wrong by, float64 products of all rows decide.
 type scan struct {
 	*part
-	queries  []float32 // [Q, dim], unit rows
-	k        int       // at most n
+	device   backend.Array // nil: the CPU finds the candidates
+	queries  []float32     // [Q, dim], unit rows
+	k        int           // at most n
 	threads  int
 	excluded func(query, row int) bool     // nil: none is
 	found    func(query int, best []match) // takes a query's neighbours
@@ -34,6 +35,9 @@ type scan struct {
 func (s *scan) run(ctx context.Context) error {
 	if s.k == 0 {
 		return ctx.Err()
+	}
+	if s.device != nil {
+		return s.runOnDevice(ctx)
 	}
 	workers := par.Threads(s.threads)
 	s.scratch = make([][]float32, workers)
@@ -54,7 +58,7 @@ func (s *scan) run(ctx context.Context) error {
 func (s *scan) batch(ctx context.Context, from, to int) error {
 	pieces := (to - from + queriesPerPiece - 1) / queriesPerPiece
 	segments := max(1, min(4*par.Threads(s.threads)/pieces, s.n/rowsPerSegment))
-	limit := min(s.k+slack, s.n)
+	limit := s.k + slack
 	s.tops = make([]best[float32], segments*(to-from))
 	for i := range s.tops {
 		s.tops[i].limit = limit
@@ -74,7 +78,7 @@ func (s *scan) batch(ctx context.Context, from, to int) error {
 				top.offer(m.score, m.row)
 			}
 		}
-		s.found(from+q, s.decide(from+q, top))
+		s.found(from+q, s.decide(from+q, top.items, float64(top.worst())+productError(s.dim)))
 	})
 }
 
@@ -99,21 +103,19 @@ func (s *scan) out(query, row int) bool { return s.excluded != nil && s.excluded
 // match is a row with its similarity to a query.
 type match = scored[float64]
 
-// decide orders the candidates by float64 products and returns the k best rows.
-func (s *scan) decide(query int, top best[float32]) []match {
+// productError is what a product of unit rows in float32 can be off by: dim roundings, and a little for the rows' rounded lengths.
+func productError(dim int) float64 { return float64(dim+4) / (1 << 24) }
+
+// decide orders the candidates by float64 products and returns the k best rows. The product of no other row is above rest; −Inf: there are no others.
+func (s *scan) decide(query int, candidates []scored[float32], rest float64) []match {
 	q := s.wide(query)
-	out := make([]match, len(top.items))
-	for i, m := range top.items {
+	out := make([]match, len(candidates))
+	for i, m := range candidates {
 		out[i] = match{s.product(q, int(m.row)), m.row}
 	}
 	slices.SortFunc(out, match.before)
-	if len(out) < top.limit || s.n == top.limit { // there are no others
+	if math.IsInf(rest, -1) || len(out) >= s.k && out[s.k-1].score > rest {
 		return out[:min(s.k, len(out))]
-	}
-	// A product of unit rows in float32 is off by dim·2⁻²⁴ at most, and a little for their rounded lengths.
-	bound := float64(s.dim+4) / (1 << 24)
-	if out[s.k-1].score > float64(top.worst())+bound {
-		return out[:s.k]
 	}
 	return s.all(query, q)
 }
@@ -143,75 +145,4 @@ func (s *scan) product(q []float64, row int) (sum float64) {
 		sum += q[i] * float64(v)
 	}
 	return sum
-}
-
-// scored is a row with its score.
-type scored[T distance.Float] struct {
-	score T
-	row   int32
-}
-
-// before orders by descending score, then by row.
-func (a scored[T]) before(b scored[T]) int {
-	if c := cmp.Compare(b.score, a.score); c != 0 {
-		return c
-	}
-	return cmp.Compare(a.row, b.row)
-}
-
-// best keeps the limit rows that come first, in a heap whose root is the last of them.
-type best[T distance.Float] struct {
-	limit int
-	items []scored[T]
-}
-
-// wants reports whether a row behind all that were offered would be kept.
-func (b *best[T]) wants(score T) bool { return len(b.items) < b.limit || score > b.items[0].score }
-
-// worst is the score of the last row that is kept, −Inf while all are.
-func (b *best[T]) worst() T {
-	if len(b.items) < b.limit {
-		return T(math.Inf(-1))
-	}
-	return b.items[0].score
-}
-
-func (b *best[T]) offer(score T, row int32) {
-	m := scored[T]{score, row}
-	switch {
-	case len(b.items) < b.limit:
-		b.items = append(b.items, m)
-		b.up()
-	case m.before(b.items[0]) < 0:
-		b.items[0] = m
-		b.down()
-	}
-}
-
-// up moves the last item to its place, down the first.
-func (b *best[T]) up() {
-	for i := len(b.items) - 1; i > 0; {
-		parent := (i - 1) / 2
-		if b.items[i].before(b.items[parent]) < 0 {
-			return
-		}
-		b.items[i], b.items[parent] = b.items[parent], b.items[i]
-		i = parent
-	}
-}
-
-func (b *best[T]) down() {
-	for i := 0; ; {
-		last := i
-		for child := 2*i + 1; child <= 2*i+2 && child < len(b.items); child++ {
-			if b.items[child].before(b.items[last]) > 0 {
-				last = child
-			}
-		}
-		if last == i {
-			return
-		}
-		b.items[i], b.items[last] = b.items[last], b.items[i]
-		i = last
-	}
 }

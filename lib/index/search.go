@@ -3,8 +3,8 @@ package index
 import (
 	"context"
 	"math"
-	"sync"
 
+	"libdsl/lib/backend"
 	"libdsl/lib/errs"
 )
 
@@ -18,6 +18,10 @@ type Search struct {
 	IDs     IDs      // of the Q queries: rows with a query's id are left out; none: no row is
 	Groups  []string // of the Q queries: rows of a query's group are left out, but for ""; nil: no row is
 	Threads int      // 0: one per core
+
+	// Device finds the candidates, up to backend.MaxNeighbours of a query; nil: the CPU does, as it does for more. The device keeps its copy of the rows
+	// until rows are added or the index is closed.
+	Device backend.ArrayBackend
 }
 
 // Neighbours are the K most similar rows of each query, the most similar first; of equally similar rows that with the lowest number comes first.
@@ -54,13 +58,19 @@ func (x *Index) Search(ctx context.Context, queries []float32, s Search) (*Neigh
 	if err != nil {
 		return nil, err
 	}
+	var device backend.Array
+	if s.Device != nil && p.n > 0 && s.K+slack <= backend.MaxNeighbours {
+		if device, err = x.parts.on(s.Device, p); err != nil {
+			return nil, err
+		}
+	}
 	if s.Learner != AllLearners {
 		if q, err = x.project(q, s.Learner); err != nil {
 			return nil, err
 		}
 	}
 	out := newNeighbours(n, s.K)
-	job := &scan{part: p, queries: q, k: min(s.K, p.n), threads: s.Threads, excluded: x.excluded(s),
+	job := &scan{part: p, device: device, queries: q, k: min(s.K, p.n), threads: s.Threads, excluded: x.excluded(s),
 		found: func(query int, best []match) { out.set(query, s.K, best) }}
 	return out, job.run(ctx)
 }
@@ -106,46 +116,6 @@ func (out *Neighbours) set(query, k int, best []match) {
 	for i, m := range best {
 		out.Rows[query*k+i], out.Similarities[query*k+i] = int64(m.row), float32(m.score)
 	}
-}
-
-// part is what a search compares: unit rows of the whole embedding or of a learner.
-type part struct {
-	rows   []float32 // [n, dim]
-	n, dim int
-}
-
-// parts are the learners' parts of a gallery that were needed so far.
-type parts struct {
-	mu        sync.Mutex
-	byLearner map[int]*part
-}
-
-func (p *parts) forget() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.byLearner = nil
-}
-
-// of makes a part once. The caller holds the index.
-func (p *parts) of(x *Index, learner int) (*part, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if made := p.byLearner[learner]; made != nil {
-		return made, nil
-	}
-	made := &part{rows: x.rows, n: len(x.labels), dim: x.opt.Dim}
-	if learner != AllLearners {
-		made.dim = len(x.opt.Learners.Subspace(learner))
-		var err error
-		if made.rows, err = x.project(x.rows, learner); err != nil {
-			return nil, err
-		}
-	}
-	if p.byLearner == nil {
-		p.byLearner = map[int]*part{}
-	}
-	p.byLearner[learner] = made
-	return made, nil
 }
 
 // project is a learner's unit part of rows.

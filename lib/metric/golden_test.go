@@ -91,7 +91,7 @@ func TestNMIAndAMIOfLargeTablesEqualScikitLearn(t *testing.T) {
 
 func TestRetrievalEqualsNumPy(t *testing.T) {
 	for _, c := range readGolden(t).Retrievals {
-		r, err := Retrieve(context.Background(), c.X, c.Dim, c.Labels, c.Groups, 2)
+		r, err := Retrieve(context.Background(), c.X, c.Dim, c.Labels, c.Groups, Options{Threads: 2})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -26,21 +26,25 @@ func unitRows(seed uint64, n, dim, classes int, noise float64) (x []float32, lab
 	return x, labels
 }
 
-func BenchmarkRetrieve5000x128(b *testing.B) { benchmarkRetrieve(b, 5000) }
-
-// A minute or more per round.
-func BenchmarkRetrieve100000x128(b *testing.B) { benchmarkRetrieve(b, 100_000) }
-
-func benchmarkRetrieve(b *testing.B, n int) {
-	x, labels := unitRows(1, n, 128, 7, 3)
+func BenchmarkRetrieve5000x128(b *testing.B) {
+	x, labels := unitRows(1, 5000, 128, 7, 3)
 	groups := make([]int64, len(labels))
 	for i := range groups {
 		groups[i] = int64(i / 2)
 	}
-	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := Retrieve(context.Background(), x, 128, labels, groups, 0); err != nil {
+		if _, err := Retrieve(context.Background(), x, 128, labels, groups, Options{}); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// A piece of queries among 100,000 rows on one core; all of them query in 6667 times that.
+func BenchmarkQueries15In100000x128(b *testing.B) {
+	x, labels := unitRows(1, 100_000, 128, 7, 3)
+	s := newSearch(x, 128, labels, labels, 1)
+	b.ReportAllocs()
+	for b.Loop() {
+		s.queries(&s.scratch[0], 0, queriesPerPiece)
 	}
 }

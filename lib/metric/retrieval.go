@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 
+	"libdsl/lib/backend"
 	"libdsl/lib/distance"
 	"libdsl/lib/errs"
 	"libdsl/lib/internal/par"
@@ -29,6 +30,12 @@ type Averages struct {
 	Dropped int    // queries left without any relevant image, in no average
 }
 
+// Options say where to compute; results are the same everywhere, but for rows that are about equally far.
+type Options struct {
+	Threads int                  // 0: one per core
+	Device  backend.ArrayBackend // that computes the distances; nil: the CPU does
+}
+
 // Retrieval holds the scores of a whole set of images that query each other.
 type Retrieval struct {
 	SelfExcluded  Averages
@@ -43,10 +50,10 @@ const queriesPerPiece = 15
 // the query's whole group excluded. Ties go to the lowest index.
 //
 // Distances are ranked in float32: rows of unit length nearer to each other than about 1e-3 may swap.
-// Memory is O(N·queriesPerPiece) per thread. The result does not depend on threads (0: one per core).
+// Memory is O(N·queriesPerPiece) per thread, with a device O(N·deviceQueries) in all. The result does not depend on threads.
 // Errors: errs.Invalid for shapes that disagree, no row, or a row that is not finite; errs.Cancelled.
 // Sources: R-precision and MAP@R as in Musgrave, Belongie and Lim, ECCV 2020.
-func Retrieve(ctx context.Context, x []float32, dim int, labels, groups []int64, threads int) (*Retrieval, error) {
+func Retrieve(ctx context.Context, x []float32, dim int, labels, groups []int64, o Options) (*Retrieval, error) {
 	if err := distance.CheckRows("metric: retrieval", x, dim); err != nil {
 		return nil, err
 	}
@@ -55,14 +62,13 @@ func Retrieve(ctx context.Context, x []float32, dim int, labels, groups []int64,
 		return nil, errs.New(errs.Invalid, "metric: retrieval: got %d labels and %d groups, want %d labels and as many groups or none",
 			len(labels), len(groups), n)
 	}
-	s := newSearch(x, dim, labels, groups, par.Threads(threads))
+	s := newSearch(x, dim, labels, groups, par.Threads(o.Threads))
 	for i, h := range s.half {
 		if !(h < 1e37) { // the scores must stay below float32's 3.4e38
 			return nil, errs.New(errs.Invalid, "metric: retrieval: row %d: got length %.3g, want less than 4e18", i, math.Sqrt(2*float64(h)))
 		}
 	}
-	err := par.For(ctx, n, queriesPerPiece, threads, func(worker, lo, hi int) { s.queries(&s.scratch[worker], lo, hi) })
-	if err != nil {
+	if err := s.run(ctx, o); err != nil {
 		return nil, err
 	}
 	out := &Retrieval{SelfExcluded: average(s.self, labels)}
@@ -110,6 +116,45 @@ func newSearch(x []float32, dim int, labels, groups []int64, workers int) *searc
 	return s
 }
 
+// run lets all rows query.
+func (s *search) run(ctx context.Context, o Options) error {
+	if o.Device != nil {
+		return s.runOnDevice(ctx, o)
+	}
+	return par.For(ctx, s.n, queriesPerPiece, o.Threads, func(worker, lo, hi int) { s.queries(&s.scratch[worker], lo, hi) })
+}
+
+// deviceQueries is the number of queries whose distances come from a device at a time.
+const deviceQueries = 256
+
+// runOnDevice takes distances from the device; sorting is the CPU's.
+func (s *search) runOnDevice(ctx context.Context, o Options) error {
+	rows, err := o.Device.NewArray(s.x, s.dim)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	squared := make([]float32, min(s.n, deviceQueries)*s.n)
+	for lo := 0; lo < s.n; lo += deviceQueries {
+		hi := min(lo+deviceQueries, s.n)
+		part := squared[:(hi-lo)*s.n]
+		if err := rows.Distances(ctx, s.x[lo*s.dim:hi*s.dim], part); err != nil {
+			return err
+		}
+		err := par.For(ctx, hi-lo, 1, o.Threads, func(worker, q, _ int) {
+			nearness := part[q*s.n : (q+1)*s.n]
+			for i, d := range nearness {
+				nearness[i] = -d
+			}
+			s.query(&s.scratch[worker], lo+q, nearness)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // queries ranks and scores the queries lo..hi-1.
 func (s *search) queries(w *scratch, lo, hi int) {
 	w.dots = distance.Resize(w.dots, queriesPerPiece*s.n)
@@ -119,11 +164,16 @@ func (s *search) queries(w *scratch, lo, hi int) {
 		for i, h := range s.half {
 			score[i] -= h
 		}
-		order := w.sort.descending(score)
-		s.self[q] = s.judge(order, q, false)
-		if s.groups != nil {
-			s.group[q] = s.judge(order, q, true)
-		}
+		s.query(w, q, score)
+	}
+}
+
+// query scores query q, given how near all rows are: the greater, the nearer.
+func (s *search) query(w *scratch, q int, nearness []float32) {
+	order := w.sort.descending(nearness)
+	s.self[q] = s.judge(order, q, false)
+	if s.groups != nil {
+		s.group[q] = s.judge(order, q, true)
 	}
 }
 

@@ -105,7 +105,7 @@ func TestRetrievalEqualsTheNaiveLoopsWithManyTies(t *testing.T) {
 		{"few images", 7, 2, 2, 3}, {"more images than a tile", 300, 3, 5, 90}, {"mostly single classes", 40, 2, 60, 20},
 	} {
 		x, labels, groups := coarse(7, c.n, c.dim, c.classes, c.groups)
-		r, err := Retrieve(context.Background(), x, c.dim, labels, groups, 2)
+		r, err := Retrieve(context.Background(), x, c.dim, labels, groups, Options{Threads: 2})
 		if err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
@@ -139,7 +139,7 @@ func TestRetrievalDoesNotDependOnThreads(t *testing.T) {
 	x, labels := unitRows(3, 400, 16, 5, 2)
 	var want *Retrieval
 	for _, threads := range []int{1, 2, 7} {
-		got, err := Retrieve(context.Background(), x, 16, labels, labels, threads)
+		got, err := Retrieve(context.Background(), x, 16, labels, labels, Options{Threads: threads})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -179,12 +179,12 @@ func TestRetrieveRefusesBadArguments(t *testing.T) {
 		{"a NaN", []float32{float32(math.NaN())}, 1, []int64{1}, nil},
 		{"a row longer than float32 can rank", []float32{1e19}, 1, []int64{1}, nil},
 	} {
-		if _, err := Retrieve(ctx, c.x, c.dim, c.labels, c.groups, 1); errs.KindOf(err) != errs.Invalid {
+		if _, err := Retrieve(ctx, c.x, c.dim, c.labels, c.groups, Options{Threads: 1}); errs.KindOf(err) != errs.Invalid {
 			t.Errorf("%s: got %v, want an invalid-argument error", c.name, err)
 		}
 	}
 	cancel()
-	if _, err := Retrieve(ctx, make([]float32, 2), 1, []int64{1, 1}, nil, 1); errs.KindOf(err) != errs.Cancelled {
+	if _, err := Retrieve(ctx, make([]float32, 2), 1, []int64{1, 1}, nil, Options{Threads: 1}); errs.KindOf(err) != errs.Cancelled {
 		t.Errorf("cancelled: got %v, want a cancelled error", err)
 	}
 }

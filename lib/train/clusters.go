@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"libdsl/lib/backend"
 	"libdsl/lib/cluster"
 	"libdsl/lib/model"
 	"libdsl/lib/rng"
@@ -57,7 +58,9 @@ func (t *Trainer) recluster(ctx context.Context) error {
 	}
 	k := t.set.NumLearners()
 	stream := rng.New(t.o.Seed, fmt.Sprintf("cluster/%d", t.epoch))
-	found, err := cluster.KMeans(ctx, x, dim, cluster.Options{K: k, Threads: t.o.Threads}, stream)
+	o := cluster.Options{K: k, Threads: t.o.Threads}
+	o.Device = backend.Arrays(t.backend, cluster.Work(len(x), o))
+	found, err := cluster.KMeans(ctx, x, dim, o, stream)
 	if err != nil {
 		return err
 	}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"math"
 
+	"libdsl/lib/backend"
 	"libdsl/lib/eval"
 	"libdsl/lib/learner"
+	"libdsl/lib/metric"
 	"libdsl/lib/model"
 )
 
@@ -41,7 +43,7 @@ func (t *Trainer) validate(ctx context.Context, stage Stage) error {
 	for i, image := range t.data.val {
 		labels[i] = t.data.label(image)
 	}
-	r, err := eval.Score(ctx, x, dim, labels, nil, t.o.Threads)
+	r, err := eval.Score(ctx, x, dim, labels, nil, metric.Options{Threads: t.o.Threads, Device: backend.Arrays(t.backend, eval.Work(x, labels))})
 	if err != nil {
 		return err
 	}

@@ -110,12 +110,14 @@ static void indexes(void) {
     MEMBER(dsl_search_options, exclude_ids);
     MEMBER(dsl_search_options, exclude_int_ids);
     MEMBER(dsl_search_options, exclude_groups);
+    MEMBER(dsl_search_options, device);
     STRUCT(dsl_cluster_options);
     MEMBER(dsl_cluster_options, struct_size);
     MEMBER(dsl_cluster_options, threads);
     MEMBER(dsl_cluster_options, restarts);
     MEMBER(dsl_cluster_options, max_iterations);
     MEMBER(dsl_cluster_options, seed);
+    MEMBER(dsl_cluster_options, device);
 }
 
 int main(void) {

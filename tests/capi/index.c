@@ -85,6 +85,9 @@ static void searching(void) {
     o.exclude_int_ids = number;
     CHECK_STATUS(dsl_index_search(index, rows, 1, 1, &o, NULL, found, similarities, 8), DSL_STATUS_INVALID, "ids");
     o.exclude_int_ids = NULL;
+    o.device = "cuda"; /* there is none: not silently the CPU */
+    CHECK_STATUS(dsl_index_search(index, rows, 1, 1, &o, NULL, found, similarities, 8), DSL_STATUS_DEVICE, "cuda");
+    o.device = NULL;
     o.learner = &learner;
     CHECK_STATUS(dsl_index_search(index, rows, 1, 1, &o, NULL, found, similarities, 8), DSL_STATUS_INVALID, "learner");
     CHECK_OK(dsl_cancel_token_create(&token));
@@ -122,6 +125,9 @@ static void clustering(void) {
     CHECK_STATUS(dsl_cluster(rows, n, 0, 1, NULL, NULL, cluster, n, NULL, 0, NULL), DSL_STATUS_INVALID, "embedding_dim");
     CHECK_STATUS(dsl_cluster(rows, n, dim, 2, NULL, NULL, cluster, n - 1, NULL, 0, NULL), DSL_STATUS_BUFFER_TOO_SMALL, "room");
     CHECK_STATUS(dsl_cluster(rows, n, dim, 2, NULL, NULL, cluster, n, centres, 3, NULL), DSL_STATUS_BUFFER_TOO_SMALL, "room");
+    o.device = "cuda";
+    CHECK_STATUS(dsl_cluster(rows, n, dim, 2, &o, NULL, cluster, n, NULL, 0, NULL), DSL_STATUS_DEVICE, "cuda");
+    o.device = NULL;
     o.restarts = -1;
     CHECK_STATUS(dsl_cluster(rows, n, dim, 2, &o, NULL, cluster, n, NULL, 0, NULL), DSL_STATUS_INVALID, "restarts");
 }

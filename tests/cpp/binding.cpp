@@ -183,6 +183,9 @@ static void indexes() {
     CHECK(left.similarities[2] == -std::numeric_limits<float>::infinity());
     o.exclude_ids = {"c"};
     CHECK(index.search(line(1), 1, o).rows[0] == 3);
+    o.device = "gpu";
+    CHECK(code_of([&] { index.search(line(1), 1, o); }) == DSL_STATUS_INVALID);
+    o.device = "cpu";
     o.exclude_ids = {"c", "d"};
     CHECK(code_of([&] { index.search(line(1), 1, o); }) == DSL_STATUS_INVALID);
     CHECK(code_of([&] { index.search(line(1), 0); }) == DSL_STATUS_INVALID);

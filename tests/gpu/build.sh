@@ -12,7 +12,7 @@ dsl_setup build pictures
 
 OUT=out/gpu
 MOST=$((64 << 20)) # what may travel, with the working tree
-PACKAGES=(lib/backend/cuda lib/backend/cuda/driver lib/backend/cuda/kernels lib/backend/cuda/nvlib lib/train)
+PACKAGES=(lib/backend/cuda lib/backend/cuda/driver lib/backend/cuda/kernels lib/backend/cuda/nvlib lib/train lib/index lib/eval)
 # As libdsl.so has it: the private libraries are found without the environment's help.
 LINK='-s -w -extldflags "-Wl,--disable-new-dtags,-rpath,$ORIGIN/install/lib/dsl"'
 

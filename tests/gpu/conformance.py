@@ -22,7 +22,8 @@ class Suite:
 
 
 SUITES = [Suite("driver", "lib/backend/cuda/driver", 30), Suite("kernels", "lib/backend/cuda/kernels", 90),
-          Suite("nvlib", "lib/backend/cuda/nvlib", 60), Suite("cuda", "lib/backend/cuda", 240), Suite("train", "lib/train", 60, "CUDA")]  # fmt: skip
+          Suite("nvlib", "lib/backend/cuda/nvlib", 60), Suite("cuda", "lib/backend/cuda", 240), Suite("train", "lib/train", 60, "CUDA"),
+          Suite("index", "lib/index", 30, "CUDA|Device"), Suite("eval", "lib/eval", 30, "CUDA")]  # fmt: skip
 
 
 def command(suite):

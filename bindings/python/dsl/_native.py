@@ -160,6 +160,7 @@ class SearchOptions(ctypes.Structure):
         ("exclude_ids", POINTER(c_char_p)),
         ("exclude_int_ids", POINTER(c_int64)),
         ("exclude_groups", POINTER(c_char_p)),
+        ("device", c_char_p),
     ]
 
 
@@ -170,6 +171,7 @@ class ClusterOptions(ctypes.Structure):
         ("restarts", c_int32),
         ("max_iterations", c_int32),
         ("seed", c_uint64),
+        ("device", c_char_p),
     ]
 
 

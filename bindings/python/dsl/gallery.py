@@ -95,7 +95,7 @@ def run_search(o: argparse.Namespace) -> None:
     with _load(o) as model, Index.load(o.gallery, model) as index:
         ids = [p.id for p in queries] if o.exclude_id or o.exclude_group else None
         groups = _groups_of(queries, index) if o.exclude_group else None
-        found = index.search(model.embed([p.path for p in queries]), o.k, learner=o.learner, exclude_ids=ids, exclude_groups=groups, threads=o.threads)
+        found = index.search(model.embed([p.path for p in queries]), o.k, learner=o.learner, exclude_ids=ids, exclude_groups=groups, threads=o.threads, device=o.device)
         results = []
         for query, rows, similarities in zip(queries, found.rows.tolist(), found.similarities.tolist()):
             hits = [(s, index.item(row)) for row, s in zip(rows, similarities) if row >= 0]
@@ -126,7 +126,7 @@ def print_hits(query: Picture, hits: list[tuple[float, Item]]) -> None:
 def run_cluster(o: argparse.Namespace) -> None:
     found = pictures(o.images)
     with _load(o) as model:
-        groups = cluster(model.embed([p.path for p in found]), o.k, seed=o.seed, threads=o.threads)
+        groups = cluster(model.embed([p.path for p in found]), o.k, seed=o.seed, threads=o.threads, device=o.device)
     with open(o.out, "w", newline="", encoding="utf-8") as f:
         writer = csv.writer(f)
         writer.writerow(["id", "cluster"])

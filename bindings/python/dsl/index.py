@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _call, _native
-from ._native import ClusterOptions, Error, Handle, SearchOptions, Status, check, create, lib
+from ._native import ClusterOptions, Error, Handle, SearchOptions, Status, check, create, lib, optional_text
 from .model import Model
 
 # Names of rows: texts or numbers, all of one kind.
@@ -85,16 +85,18 @@ class Index:
     def search(
         self, queries: npt.ArrayLike, k: int = 5, *, learner: int | None = None, exclude_ids: IDs | None = None,
         exclude_groups: Sequence[str] | None = None, model: Model | None = None, threads: int = 0,
+        device: str = "auto",
     ) -> Neighbours:  # fmt: skip
         """The k rows most similar to each of queries [Q, D]. learner: 0..K-1 compares this learner's part alone. exclude_ids, exclude_groups [Q]: rows with
-        the query's own id, or of its own group, are left out. model: the one that made the queries, to be sure that it made the gallery."""
+        the query's own id, or of its own group, are left out. model: the one that made the queries, to be sure that it made the gallery. device: as in
+        Model.load; a GPU helps with big searches, and finds the same."""
         rows = _rows(queries, self.embedding_dim)
         if model is not None:
             check(lib().dsl_index_check_model(self._handle.pointer, model._handle.pointer))
         n = len(rows)
         texts, numbers = _ids(exclude_ids, n)
         options = SearchOptions(ctypes.sizeof(SearchOptions), threads, None if learner is None else ctypes.pointer(c_int32(learner)), texts, numbers,
-                                _texts("exclude_groups", exclude_groups, n))  # fmt: skip
+                                _texts("exclude_groups", exclude_groups, n), optional_text(device))  # fmt: skip
         found, similarities = np.empty((n, max(k, 0)), np.int64), np.empty((n, max(k, 0)), np.float32)
         _call.run("dsl_index_search", (self._handle.pointer, _call.floats(rows), n, k, ctypes.byref(options)),
                   (found.ctypes.data_as(POINTER(c_int64)), _call.floats(similarities), found.size))  # fmt: skip
@@ -142,8 +144,9 @@ class Clusters:
     inertia: float  # sum of squared distances to the centres
 
 
-def cluster(embeddings: npt.ArrayLike, k: int, *, seed: int = 0, restarts: int = 5, max_iterations: int = 100, threads: int = 0) -> Clusters:
-    """Groups rows [N, D] into k clusters by K-means: the best of so many seeded restarts from greedy k-means++ seeds. Equal arguments give equal clusters."""
+def cluster(embeddings: npt.ArrayLike, k: int, *, seed: int = 0, restarts: int = 5, max_iterations: int = 100, threads: int = 0, device: str = "auto") -> Clusters:
+    """Groups rows [N, D] into k clusters by K-means: the best of so many seeded restarts from greedy k-means++ seeds. Equal arguments give equal
+    clusters. device: as in Model.load; a GPU assigns big arrays."""
     if not 0 <= seed < 2**64:
         raise Error(Status.INVALID, f"dsl: seed: got {seed}, want 0 to 2^64 - 1")
     if restarts < 1 or max_iterations < 1:
@@ -153,7 +156,7 @@ def cluster(embeddings: npt.ArrayLike, k: int, *, seed: int = 0, restarts: int =
     if not 1 <= k <= n:  # before memory is taken for the centres
         raise Error(Status.INVALID, f"dsl: cluster: got {k} clusters for {n} rows, want 1 to {n}")
     assignment, centres, inertia = np.empty(n, np.int32), np.empty((k, d), np.float32), c_double()
-    options = ClusterOptions(ctypes.sizeof(ClusterOptions), threads, restarts, max_iterations, seed)
+    options = ClusterOptions(ctypes.sizeof(ClusterOptions), threads, restarts, max_iterations, seed, optional_text(device))
     _call.run("dsl_cluster", (_call.floats(rows), n, d, k, ctypes.byref(options)),
               (assignment.ctypes.data_as(POINTER(c_int32)), assignment.size, _call.floats(centres), centres.size, ctypes.byref(inertia)))  # fmt: skip
     return Clusters(assignment, centres, inertia.value)

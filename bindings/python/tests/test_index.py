@@ -122,6 +122,8 @@ def test_what_makes_no_sense_is_refused():
         lambda: index.search(row, 0),
         lambda: index.search(row, -1),
         lambda: index.search(row, 1, exclude_ids=[1]),
+        lambda: index.search(row, 1, device="gpu"),
+        lambda: dsl.cluster(row, 1, device="gpu"),
         lambda: dsl.cluster(row, 2),
         lambda: dsl.cluster(row, 0),
         lambda: dsl.cluster(row, 1, restarts=0),

@@ -34,6 +34,15 @@ func TestConformanceInTF32(t *testing.T) { backendtest.RunRounded(t, open(t, bac
 
 func TestConformanceInBFloat16(t *testing.T) { backendtest.RunRounded(t, open(t, backend.BF16), 2e-2) }
 
+func TestArrays(t *testing.T) {
+	b := open(t, backend.F32)
+	before := emulated.Live()
+	backendtest.RunArrays(t, b.(backend.ArrayBackend))
+	if after := emulated.Live(); !maps.Equal(before, after) {
+		t.Errorf("handles before and after: %v and %v", before, after)
+	}
+}
+
 // inChild runs tests of this program in a process with another environment, which the doubles read once.
 func inChild(t *testing.T, run string, env ...string) string {
 	t.Helper()
@@ -97,6 +106,13 @@ func TestChildWithLittleMemory(t *testing.T) {
 		t.Errorf("a small program afterwards: got %v, want 3", got)
 	}
 	must(t, e.Close())
+	before = emulated.Live()
+	if _, err := b.(backend.ArrayBackend).NewArray(make([]float32, 30_000_000), 3); errs.KindOf(err) != errs.OutOfMemory {
+		t.Errorf("an array of 120 MB: got %v, want %v", err, errs.OutOfMemory)
+	}
+	if after := emulated.Live(); !maps.Equal(before, after) {
+		t.Errorf("handles before and after: %v and %v", before, after)
+	}
 }
 
 func TestEverythingIsFreed(t *testing.T) {

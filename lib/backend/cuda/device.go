@@ -17,9 +17,8 @@ type device struct {
 	props   driver.Properties
 	context *driver.Context
 	module  *driver.Module
-	thread  *osthread.Thread // where stores are read and written, through
-	stream  *driver.Stream   // this stream and
-	staging unsafe.Pointer   // this pinned memory
+	thread  *osthread.Thread // where stores are read and written
+	copier
 
 	// capturing is held by whoever records a graph, and by whoever closes what makes the driver wait for the whole device: that can spoil a
 	// capture, whatever its mode.
@@ -61,7 +60,7 @@ func openDevice(ordinal int) (*device, error) {
 	return d, nil
 }
 
-// stagingBytes is the size of the memory through which stores are read and written.
+// stagingBytes is the size of a copier's memory.
 const stagingBytes = 4 << 20
 
 // begin runs on the device's thread.
@@ -105,33 +104,38 @@ func (d *device) end() {
 	d.context.Release()
 }
 
-// copyIn copies from any memory to the device, on the device's thread, and returns when the data are there: a plain copy would return when they
-// have been read, which no other stream waits for.
-func (d *device) copyIn(dst driver.Ptr, src unsafe.Pointer, bytes int64) error {
+// copier copies between any memory and the device, on the thread that it belongs to.
+type copier struct {
+	stream  *driver.Stream
+	staging unsafe.Pointer // pinned memory
+}
+
+// copyIn copies to the device and returns when the data are there: a plain copy would return when they have been read, which no other stream waits for.
+func (c *copier) copyIn(dst driver.Ptr, src unsafe.Pointer, bytes int64) error {
 	for at := int64(0); at < bytes; at += stagingBytes {
 		n := min(stagingBytes, bytes-at)
-		copy(unsafe.Slice((*byte)(d.staging), n), unsafe.Slice((*byte)(unsafe.Add(src, at)), n))
-		if err := d.stream.CopyIn(dst+driver.Ptr(at), d.staging, n); err != nil {
+		copy(unsafe.Slice((*byte)(c.staging), n), unsafe.Slice((*byte)(unsafe.Add(src, at)), n))
+		if err := c.stream.CopyIn(dst+driver.Ptr(at), c.staging, n); err != nil {
 			return err
 		}
-		if err := d.stream.Synchronize(); err != nil {
+		if err := c.stream.Synchronize(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// copyOut copies from the device to any memory, on the device's thread.
-func (d *device) copyOut(dst unsafe.Pointer, src driver.Ptr, bytes int64) error {
+// copyOut copies from the device and returns when the data are there.
+func (c *copier) copyOut(dst unsafe.Pointer, src driver.Ptr, bytes int64) error {
 	for at := int64(0); at < bytes; at += stagingBytes {
 		n := min(stagingBytes, bytes-at)
-		if err := d.stream.CopyOut(d.staging, src+driver.Ptr(at), n); err != nil {
+		if err := c.stream.CopyOut(c.staging, src+driver.Ptr(at), n); err != nil {
 			return err
 		}
-		if err := d.stream.Synchronize(); err != nil {
+		if err := c.stream.Synchronize(); err != nil {
 			return err
 		}
-		copy(unsafe.Slice((*byte)(unsafe.Add(dst, at)), n), unsafe.Slice((*byte)(d.staging), n))
+		copy(unsafe.Slice((*byte)(unsafe.Add(dst, at)), n), unsafe.Slice((*byte)(c.staging), n))
 	}
 	return nil
 }

@@ -65,6 +65,15 @@ const finishChannels = 8
 // FinalGrid is the grid of the kernels that sum the parts of c channels.
 func FinalGrid(c int) int { return divideUp(c, finishChannels) }
 
+// TileSide is the side of the part of a distance tile that a block computes.
+const TileSide = 64
+
+// Parts is the number of parts of n rows that blocks assign to centres, at most limit.
+func Parts(n int, limit int64) int {
+	const rowsPerPart = 64 // at least: of a block's eight warps, each takes eight rows or more
+	return int(max(1, min(int64(divideUp(n, rowsPerPart)), mostBlocks, limit)))
+}
+
 func divideUp(a, b int) int { return (a + b - 1) / b }
 
 // Name is the kernel of that name for elements of so many bytes.
