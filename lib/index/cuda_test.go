@@ -69,13 +69,16 @@ func TestSearchOnCUDAEqualsTheCPUs(t *testing.T) {
 
 func TestRowsThatAreAddedReachTheDevice(t *testing.T) {
 	device := gpu(t)
-	x := newIndex(t, 2, 0, Items{Embeddings: []float32{1, 0}})
+	x, before := newIndex(t, 2, 0, Items{Embeddings: []float32{1, 0}}), emulated.Live()
 	s := Search{K: 1, Learner: AllLearners, Device: device}
 	for _, want := range []int64{0, 1} {
 		got, err := x.Search(context.Background(), []float32{0, 1}, s)
 		must(t, err)
 		if got.Rows[0] != want {
 			t.Errorf("got row %d, want %d", got.Rows[0], want)
+		}
+		if !emulated.Real() && maps.Equal(emulated.Live(), before) {
+			t.Error("the device holds no rows")
 		}
 		must(t, x.Add(Items{Embeddings: []float32{0, 1}}))
 	}

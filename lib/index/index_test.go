@@ -135,6 +135,7 @@ func TestSearchEqualsSortingAllRows(t *testing.T) {
 		{"many equally similar rows", coarseRows, 600, 40, 3, 7, 0, AllLearners},
 		{"all rows", normalRows, 300, 3, 5, 300, 0, AllLearners},
 		{"more than a block and a segment", normalRows, 40_000, 2, 4, 10, 0, AllLearners},
+		{"more than the largest segment", coarseRows, 70_000, 4, 3, 10, 0, AllLearners},
 		{"one learner of two", normalRows, 200, 17, 9, 6, 2, 1},
 		{"the first learner, with ties", coarseRows, 200, 17, 4, 6, 2, 0},
 	} {

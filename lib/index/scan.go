@@ -13,7 +13,8 @@ import (
 const (
 	queriesPerPiece = 15      // that share a pass over the gallery, a multiple of the kernel's three
 	rowsPerBlock    = 2048    // whose products with a piece's queries are held at a time, 120 KB
-	rowsPerSegment  = 1 << 14 // at least, of a task
+	rowsPerSegment  = 1 << 14 // at least, of a task,
+	mostPerSegment  = 1 << 16 // and at most, some ten milliseconds of work: cancelling waits for tasks
 	slack           = 16      // candidates beyond k: float32 hardly ever confuses more rows
 	maxCandidates   = 1 << 22 // of all queries of a batch
 )
@@ -34,7 +35,7 @@ type scan struct {
 
 func (s *scan) run(ctx context.Context) error {
 	if s.k == 0 {
-		return ctx.Err()
+		return nil
 	}
 	if s.device != nil {
 		return s.runOnDevice(ctx)
@@ -57,7 +58,7 @@ func (s *scan) run(ctx context.Context) error {
 // batch searches for the queries from..to-1. A task is a piece of them with a segment of the gallery: few queries still occupy all threads.
 func (s *scan) batch(ctx context.Context, from, to int) error {
 	pieces := (to - from + queriesPerPiece - 1) / queriesPerPiece
-	segments := max(1, min(4*par.Threads(s.threads)/pieces, s.n/rowsPerSegment))
+	segments := max(1, min(4*par.Threads(s.threads)/pieces, s.n/rowsPerSegment), (s.n+mostPerSegment-1)/mostPerSegment)
 	limit := s.k + slack
 	s.tops = make([]best[float32], segments*(to-from))
 	for i := range s.tops {

@@ -125,7 +125,7 @@ func (s *search) run(ctx context.Context, o Options) error {
 }
 
 // deviceQueries is the number of queries whose distances come from a device at a time.
-const deviceQueries = 256
+const deviceQueries = 64
 
 // runOnDevice takes distances from the device; sorting is the CPU's.
 func (s *search) runOnDevice(ctx context.Context, o Options) error {
