@@ -28,12 +28,25 @@ type Backend interface {
 	Name() string
 	// Device says for people what computes, and in which precision: "cpu, f32", "cuda:0, bf16".
 	Device() string
+	// Environment says what else the bits of results depend on, beside the device, the precision and the number of threads: kinds of processor,
+	// versions of libraries.
+	Environment() string
 	// PlanOptions are what plan.Build needs to know of the backend.
 	PlanOptions() plan.Options
 	// NewStore makes zeroed memory for the Param and State tensors of a model. Errors: OutOfMemory, Invalid for a duplicate name.
 	NewStore(tensors []ir.Tensor) (Store, error)
 	// NewExecutor starts a thread. Errors: Device, OutOfMemory.
 	NewExecutor(o Options) (Executor, error)
+}
+
+// Chooser is a Backend that finds out by timing which kernels are fastest. Another process may find others, whose results differ by rounding: a
+// training that goes on in it sets the choices of the first before it compiles anything.
+type Chooser interface {
+	// Choices are those that were made on the device so far. Equal choices give equal bytes.
+	Choices() ([]byte, error)
+	// SetChoices makes choices of another process this one's. Errors: Corrupt for anything but what Choices gave; Invalid when this process has made
+	// another choice already, which stays, as do all others.
+	SetChoices(choices []byte) error
 }
 
 // Precision is how numbers are kept and multiplied between steps; parameters, their gradients and the optimiser's state are always float32.

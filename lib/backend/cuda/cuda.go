@@ -54,6 +54,9 @@ func (b Backend) Device() string {
 	return fmt.Sprintf("cuda:%d, %s", b.device.ordinal, map[backend.Precision]string{backend.F32: "f32", backend.TF32: "tf32", backend.BF16: "bf16"}[b.precision])
 }
 
+// Environment is the GPU, the driver and NVIDIA's libraries.
+func (b Backend) Environment() string { return b.device.env }
+
 // PlanOptions say how large tensors are. A plan without epilogue writes a convolution's output before the residual is read, so not over it.
 func (b Backend) PlanOptions() plan.Options { return plan.Options{Bytes: b.bytes} }
 

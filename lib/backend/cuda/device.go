@@ -1,6 +1,7 @@
 package cuda
 
 import (
+	"fmt"
 	"sync"
 	"unsafe"
 
@@ -14,6 +15,7 @@ import (
 // device is an opened GPU. It stays open while the process lives: its primary context is shared with everybody else in the process.
 type device struct {
 	ordinal int
+	env     string // see Backend.Environment
 	props   driver.Properties
 	context *driver.Context
 	module  *driver.Module
@@ -46,13 +48,15 @@ func openDevice(ordinal int) (*device, error) {
 	if ordinal < 0 || ordinal >= info.Devices {
 		return nil, errs.New(errs.Device, "cuda: device %d: there are %d GPUs, numbered from 0", ordinal, info.Devices)
 	}
-	if _, err := nvlib.Open(info.Version); err != nil {
+	libs, err := nvlib.Open(info.Version)
+	if err != nil {
 		return nil, err
 	}
 	d := &device{ordinal: ordinal, tuned: map[nvlib.Conv]string{}}
 	if d.props, err = driver.Device(ordinal); err != nil {
 		return nil, err
 	}
+	d.env = fmt.Sprintf("%s (%d.%d), driver %d, cuDNN %s, cuBLAS %s", d.props.Name, d.props.Major, d.props.Minor, info.Version, libs.CUDNN.Version, libs.CUBLAS.Version)
 	if d.thread, err = osthread.Start("cuda", d.begin, func() {}); err != nil {
 		return nil, err
 	}

@@ -26,6 +26,9 @@ func (Backend) Name() string { return "goref" }
 // Device is the processor.
 func (Backend) Device() string { return "cpu, f32" }
 
+// Environment is this code alone.
+func (Backend) Environment() string { return "" }
+
 // PlanOptions: goref keeps every tensor as ir describes it, and sums a convolution up before it writes.
 func (Backend) PlanOptions() plan.Options { return plan.Options{OverResidual: true} }
 

@@ -47,7 +47,8 @@
     X(dnnl_reorder_primitive_desc_create)                                                                              \
     X(dnnl_sgemm)                                                                                                      \
     X(dnnl_stream_create)                                                                                              \
-    X(dnnl_stream_destroy)
+    X(dnnl_stream_destroy)                                                                                             \
+    X(dnnl_version)
 
 #define SONAME "libdnnl.so.2"
 

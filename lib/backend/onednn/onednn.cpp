@@ -42,6 +42,16 @@ const dsl_isa &current_isa() {
     return isa;
 }
 
+const char *dsl_environment(void) {
+    static const std::string text = [] {
+        if (dsl_onednn_problem()) return std::string();
+        const dnnl_version_t *v = dnnl_version();
+        return "oneDNN " + std::to_string(v->major) + "." + std::to_string(v->minor) + "." + std::to_string(v->patch) + " " + v->hash +
+               ", instruction set " + std::to_string((unsigned)dnnl_get_effective_cpu_isa());
+    }();
+    return text.c_str();
+}
+
 int dsl_lanes(void) { return current_isa().lanes; }
 
 static desc activation(int n, int c, int h, int w, bool blocked) {

@@ -33,6 +33,9 @@ func (Backend) Name() string { return "onednn" }
 // Device is the processor.
 func (Backend) Device() string { return "cpu, f32" }
 
+// Environment is oneDNN's version and the instruction set that it takes.
+func (Backend) Environment() string { return C.GoString(C.dsl_environment()) }
+
 // PlanOptions: activations lie in blocks of channels, and a residual in the output's place is oneDNN's cheapest sum.
 func (Backend) PlanOptions() plan.Options {
 	return plan.Options{Bytes: func(_ ir.Kind, t *ir.Tensor) int64 { return blocked(t) }, OverResidual: true}

@@ -46,6 +46,7 @@ typedef struct {
     void *src, *dst;
 } dsl_reorder;
 
+const char *dsl_environment(void); // oneDNN's version and the instruction set that it takes; "" without oneDNN
 int dsl_lanes(void); // lanes of a blocked activation on this processor
 const char *dsl_last_error(void); // of the calling thread
 

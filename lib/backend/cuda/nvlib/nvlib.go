@@ -51,7 +51,8 @@ type Conv struct {
 // a residual may lie where Y lies.
 type Operands struct{ X, W, Y, Bias, Residual uint64 }
 
-func (c Conv) check() error {
+// Check reports sizes that no convolution has. Errors: Invalid.
+func (c Conv) Check() error {
 	out := func(n int) int { return n + 2*c.Pad - c.Kernel }
 	switch {
 	case min(c.N, c.H, c.W, c.C, c.K, c.Kernel, c.Stride) < 1 || c.Pad < 0 || c.Op > GradWeights || c.Type > BF16:

@@ -29,7 +29,7 @@ func (h *Handles) Plans(c Conv, most int, maxWorkspace int64) ([]*Plan, error) {
 	if h.c == nil {
 		return nil, h.closed()
 	}
-	if err := c.check(); err != nil {
+	if err := c.Check(); err != nil {
 		return nil, err
 	}
 	if most < 1 {
