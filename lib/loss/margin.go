@@ -39,6 +39,7 @@ type Margin struct {
 	dist       distance.Matrix
 	pairs      miner.Pairs
 	slope      []float64 // [B, B], ∂loss/∂d
+	drawn      uint64    // what a miner that draws had drawn before the last Compute
 }
 
 // NewMargin returns the margin loss with a fixed β of 1.2, Margin = 0.2 (Wu et al. 2017) and nearest mining.
@@ -85,6 +86,9 @@ func (l *Margin) Compute(x []float32, dim int, labels []int64, grad []float32) (
 	}
 	if err := l.dist.Compute(x, dim); err != nil {
 		return 0, 0, err
+	}
+	if m, ok := l.mine.(*miner.DistanceWeighted); ok {
+		l.drawn = m.Draws
 	}
 	if err := l.mine.Mine(&l.dist, labels, &l.pairs); err != nil {
 		return 0, 0, err
@@ -148,6 +152,13 @@ func (l *Margin) Update(rate float64) {
 	}
 	for c := range l.beta.Value {
 		l.beta.update(c, rate)
+	}
+}
+
+// Undo implements Undoer: the miner draws the same again.
+func (l *Margin) Undo() {
+	if m, ok := l.mine.(*miner.DistanceWeighted); ok {
+		m.Draws = l.drawn
 	}
 }
 

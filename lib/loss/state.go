@@ -16,6 +16,12 @@ type Stateful interface {
 	Restore(saved []State) error
 }
 
+// Undoer is a loss whose Compute counts something that is part of its state.
+type Undoer interface {
+	// Undo takes back what the last Compute has counted: that of a training step which was cancelled afterwards.
+	Undo()
+}
+
 // State is one part of a loss's state. It holds either Floats or Counts.
 type State struct {
 	Name   string // such as "beta.value", "beta.steps", "mining.draws"

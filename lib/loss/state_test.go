@@ -85,3 +85,20 @@ func TestStateNames(t *testing.T) {
 		t.Errorf("got %q, want %q: checkpoints hold these names", names, want)
 	}
 }
+
+func TestAStepThatIsTakenBackIsDrawnAgain(t *testing.T) {
+	const dim = 5
+	l := made(t, "margin", Options{Mining: "distance-weighted"}, dim)
+	train(t, l, dim, 1, 2)
+	want, before := l.(Stateful).State(), train(t, l, dim, 9, 1)
+	if reflect.DeepEqual(l.(Stateful).State(), want) {
+		t.Fatal("a step draws nothing")
+	}
+	l.(Undoer).Undo()
+	if got := l.(Stateful).State(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if after := train(t, l, dim, 9, 1); !slices.Equal(after, before) {
+		t.Errorf("got loss %v, want %v", after, before)
+	}
+}
