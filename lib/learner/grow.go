@@ -24,6 +24,9 @@ type Scores struct {
 // Reset forgets all images; the trainer calls it at the start of an epoch and after a growth.
 func (a *Scores) Reset() { a.Sum, a.Count = a.Sum[:0], 0 }
 
+// CopyTo makes b equal to a, in b's own memory.
+func (a *Scores) CopyTo(b *Scores) { b.Sum, b.Count = append(b.Sum[:0], a.Sum...), a.Count }
+
 // Add adds the images of a batch that trained the newest learner of s: e and de = ∂L/∂e, both [B, D].
 // Errors: errs.Invalid when a size does not fit, or when another learner's scores are held (Reset is missing).
 func (a *Scores) Add(s *Set, e, de []float32) error {

@@ -48,10 +48,25 @@ func (t *Trainer) samplersOf(members [][]int) ([]*sampler, error) {
 	return out, nil
 }
 
+// samplerStates are the samplers' states by cluster, nil where there is none.
+func (c *clusters) samplerStates() ([][]byte, error) {
+	out := make([][]byte, len(c.samplers))
+	for _, k := range c.usable {
+		var err error
+		if out[k], err = c.samplers[k].MarshalBinary(); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
 // recluster embeds the training images, groups them by K-means into as many clusters as learners, and renumbers the clusters so that
 // as few images as possible change learner.
 func (t *Trainer) recluster(ctx context.Context) error {
-	t.tell.note(t, "grouping the training images")
+	if !t.regrouping {
+		t.tell.note(t, "grouping the training images")
+	}
+	t.regrouping = false
 	x, dim, err := t.embedTraining(ctx)
 	if err != nil {
 		return err

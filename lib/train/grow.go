@@ -12,9 +12,10 @@ import (
 // growth watches the validation NMI for a plateau and gathers the newest learner's scores over an epoch.
 type growth struct {
 	scores   learner.Scores
-	improved float64 // best validation NMI since the learners began to train
-	waited   int     // validations since then
-	since    bool    // NMI has improved since the last growth
+	before   learner.Scores // those before the step under way, which may be cancelled
+	improved float64        // best validation NMI since the learners began to train
+	waited   int            // validations since then
+	since    bool           // NMI has improved since the last growth
 	count    int
 }
 
@@ -36,11 +37,16 @@ func (t *Trainer) maybeGrow(ctx context.Context, stage Stage) error {
 		return nil
 	}
 	scores := g.scores.Normalised()
-	reset, refusal := t.set.Grow(scores)
+	grown := t.set.Clone()
+	reset, refusal := grown.Grow(scores)
 	if reset == nil {
 		t.tell.refused(t, scores, refusal)
 		return nil
 	}
+	if err := t.freeze(ctx); err != nil { // before anything changes: it may be cancelled
+		return err
+	}
+	t.set = grown
 	g.waited, g.since = 0, false
 	g.count++
 	if err := t.resetRows(reset); err != nil {
@@ -50,7 +56,7 @@ func (t *Trainer) maybeGrow(ctx context.Context, stage Stage) error {
 		return err
 	}
 	t.tell.grew(t, scores, reset)
-	return t.freeze(ctx)
+	return nil
 }
 
 // resetRows draws embedding rows anew and clears their Adam state, step counts included: otherwise the first update of a
@@ -98,6 +104,9 @@ func (t *Trainer) freeze(ctx context.Context) error {
 	if t.frozen {
 		return nil
 	}
+	if err := t.calibrate(ctx); err != nil {
+		return err
+	}
 	t.frozen = true
-	return t.calibrate(ctx)
+	return nil
 }

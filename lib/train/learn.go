@@ -8,27 +8,54 @@ import (
 
 // learn trains the learners, each on batches of its own cluster, and then the whole embedding, until the budget is spent.
 func (t *Trainer) learn(ctx context.Context) error {
-	var err error
+	if t.adam == 0 && t.at.phase != training {
+		if err := t.beginLearning(ctx); err != nil {
+			return err
+		}
+	}
+	for t.at.phase != between || t.done < t.sched.total {
+		if err := t.learnEpoch(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// beginLearning leaves the network and its clusters as the first epoch of the learners finds them.
+func (t *Trainer) beginLearning(ctx context.Context) (err error) {
+	if t.set.NumLearners() > 1 {
+		if err := t.freeze(ctx); err != nil {
+			return err
+		}
+	}
 	if t.current, err = t.wholeCluster(); err != nil {
 		return err
 	}
-	for t.done < t.sched.total {
-		t.epoch++
-		stage := t.sched.stage(t.done)
-		if err := t.arrange(ctx, stage); err != nil {
+	return t.stand(position{phase: between})
+}
+
+// learnEpoch goes on from wherever the epoch stands: a resumed run may stand in its middle, or between its validation and a growth.
+func (t *Trainer) learnEpoch(ctx context.Context) error {
+	if t.at.phase == between {
+		if err := t.beginEpoch(func(stage Stage) error { return t.arrange(ctx, stage) }); err != nil {
 			return err
 		}
 		t.growth.scores.Reset()
-		if err := t.trainEpoch(ctx, stage); err != nil {
+	}
+	stage := t.epochStage()
+	if t.at.phase == training {
+		step := func(prog backend.Program, b *batch) (float64, error) { return t.learnerStep(ctx, prog, b, stage) }
+		if err := t.trainEpoch(ctx, stage, step); err != nil {
 			return err
 		}
 		if err := t.validate(ctx, stage); err != nil {
 			return err
 		}
-		if err := t.maybeGrow(ctx, stage); err != nil {
-			return err
-		}
 	}
+	if err := t.maybeGrow(ctx, stage); err != nil {
+		return err
+	}
+	t.at.phase = between
 	return nil
 }
 
@@ -44,43 +71,6 @@ func (t *Trainer) arrange(ctx context.Context, stage Stage) error {
 		return err
 	case t.current.whole || t.epoch-t.current.epoch >= t.o.ReclusterEvery || t.current.numClusters() != t.set.NumLearners():
 		return t.recluster(ctx)
-	}
-	return nil
-}
-
-// trainEpoch runs max_k ⌊N_k/B⌋ rounds of one batch from each cluster in turn. The budget may end it early, and so does the step where
-// fine-tuning begins.
-func (t *Trainer) trainEpoch(ctx context.Context, stage Stage) error {
-	prog, err := t.program()
-	if err != nil {
-		return err
-	}
-	usable := t.current.usable
-	rounds := 1
-	for _, k := range usable {
-		rounds = max(rounds, len(t.current.members[k])/t.o.BatchSize)
-	}
-	turn := 0
-	n := min(int64(rounds*len(usable)), t.sched.left(t.done))
-	t.data.begin(n, func() (cluster int, indices []int) {
-		k := usable[turn%len(usable)]
-		turn++
-		return k, t.current.samplers[k].next()
-	})
-	for range n {
-		b, err := t.data.next(ctx)
-		if err != nil {
-			return err
-		}
-		value, err := t.learnerStep(ctx, prog, b, stage)
-		k := b.cluster
-		t.data.release(b)
-		if err != nil {
-			return err
-		}
-		if err := t.tell.step(t, stage, k, value); err != nil {
-			return err
-		}
 	}
 	return nil
 }

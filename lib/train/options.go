@@ -46,6 +46,7 @@ type Options struct {
 	Threads        int      // CPU threads, 0 for all
 	Workers        int      // goroutines that decode and augment, 0 for as many as threads
 	Seed           uint64
+	Checkpoints    Checkpoints // how the run is kept; no part of what is trained
 }
 
 // The vectors that K-means groups.

@@ -91,6 +91,14 @@ func (w *teller) start(t *Trainer) {
 		t.o.Arch, len(t.data.train), len(t.data.val), len(t.data.classes), t.sched.total, t.o.BatchSize, t.sched.warmup, t.sched.total-t.sched.finetune))
 }
 
+// resumed says where a run goes on, and why it may not be the run that was stopped.
+func (w *teller) resumed(t *Trainer, differences []string) {
+	w.note(t, fmt.Sprintf("going on after step %d of %d, in epoch %d", t.done, t.sched.total, t.epoch))
+	for _, d := range differences {
+		w.note(t, "results may differ from those of a run never stopped: "+d)
+	}
+}
+
 func (w *teller) note(t *Trainer, message string) {
 	w.send(t, EventNote, t.sched.stage(t.done), message)
 }

@@ -6,13 +6,20 @@ import (
 	"slices"
 	"testing"
 
+	"libdsl/lib/backend"
 	"libdsl/lib/backend/onednn"
 	"libdsl/lib/ir"
 	"libdsl/lib/model"
 )
 
-func TestAnEpochGivesEveryUsableClusterAsManyTurnsAsTheLargestNeeds(t *testing.T) {
+// trainOnce trains the clusters as they are for an epoch.
+func trainOnce(tr *Trainer) error {
 	ctx := context.Background()
+	tr.at = position{phase: training}
+	return tr.trainEpoch(ctx, Learn, func(p backend.Program, b *batch) (float64, error) { return tr.learnerStep(ctx, p, b, Learn) })
+}
+
+func TestAnEpochGivesEveryUsableClusterAsManyTurnsAsTheLargestNeeds(t *testing.T) {
 	o := tiny(100)
 	o.Learners = 3
 	tr := open(t, stripes(t, 3, 48, 12), o)
@@ -32,14 +39,14 @@ func TestAnEpochGivesEveryUsableClusterAsManyTurnsAsTheLargestNeeds(t *testing.T
 		turns = append(turns, p.Learner)
 		return true
 	})
-	if err := tr.trainEpoch(ctx, Learn); err != nil {
+	if err := trainOnce(tr); err != nil {
 		t.Fatal(err)
 	}
 	if want := []int{0, 2, 0, 2, 0, 2}; !slices.Equal(turns, want) {
 		t.Errorf("turns %v, want %v", turns, want)
 	}
 	tr.done, turns = tr.sched.finetune-1, nil
-	if err := tr.trainEpoch(ctx, Learn); err != nil || len(turns) != 1 {
+	if err := trainOnce(tr); err != nil || len(turns) != 1 {
 		t.Errorf("one step before fine-tuning: turns %v, %v", turns, err)
 	}
 }

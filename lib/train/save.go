@@ -28,6 +28,11 @@ func LastPath(path string) string {
 	return strings.TrimSuffix(path, filepath.Ext(path)) + ".last.dsl"
 }
 
+// CheckpointPath is the stem of path + ".checkpoint.dsl".
+func CheckpointPath(path string) string {
+	return strings.TrimSuffix(path, filepath.Ext(path)) + ".checkpoint.dsl"
+}
+
 // intendedUse is what every card says.
 const intendedUse = "Similarity search, clustering and attention maps for research on images like those it was trained on. " +
 	"Not a medical device; not for diagnosis."
@@ -43,6 +48,15 @@ func (f *Files) Save(best bool, m *model.Model, v Validation) error {
 		return err
 	}
 	return modelfile.Write(path, file)
+}
+
+// SaveCheckpoint is a Save of Checkpoints: it writes to CheckpointPath.
+func (f *Files) SaveCheckpoint(c *Checkpoint) error {
+	file, err := c.File(f.card(c.score))
+	if err != nil {
+		return err
+	}
+	return modelfile.Write(CheckpointPath(f.Path), file)
 }
 
 func (f *Files) card(v Validation) modelfile.Card {
@@ -68,12 +82,19 @@ const logEvery = 10
 // Log writes the messages of a run as JSON lines: every validation, growth and note, and each tenth step. The line's "event" is "step", "validated", "grew" or
 // "note"; numbers that are not there yet are left out. Errors of w are returned by Err, once.
 type Log struct {
-	w   io.Writer
-	err error
+	w     io.Writer
+	bytes int64
+	err   error
 }
 
 // NewLog writes to w.
 func NewLog(w io.Writer) *Log { return &Log{w: w} }
+
+// ContinueLog writes to w, behind the bytes that a run stopped before has written.
+func ContinueLog(w io.Writer, bytes int64) *Log { return &Log{w: w, bytes: bytes} }
+
+// Bytes is how long the log is.
+func (l *Log) Bytes() int64 { return l.bytes }
 
 // line is one line of the log.
 type line struct {
@@ -113,7 +134,9 @@ func (l *Log) Write(p *Progress) {
 	}
 	text, err := json.Marshal(n)
 	if err == nil {
-		_, err = l.w.Write(append(text, '\n'))
+		var n int
+		n, err = l.w.Write(append(text, '\n'))
+		l.bytes += int64(n)
 	}
 	if err != nil {
 		l.err = errs.Wrap(errs.IO, err, "train: log")

@@ -7,8 +7,10 @@ package train
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"math"
+	"time"
 
 	"libdsl/lib/backend"
 	"libdsl/lib/dataset"
@@ -31,6 +33,8 @@ type Trainer struct {
 
 	backend backend.Backend
 	runner  *model.Runner // of the network as it is now: classification head or embedding
+	states  []ir.Tensor   // Adam's, in its store
+	warming bool          // it is the warm-up's, with a classification head
 	set     *learner.Set
 	frozen  bool // BatchNorm uses its running statistics
 
@@ -45,9 +49,13 @@ type Trainer struct {
 	done            int64    // optimiser steps
 	adam            int64    // optimiser steps since Adam's state was last reset
 	epoch           int
+	at              position
 	current         clusters
+	regrouping      bool // the run goes on from where it was stopped while grouping, and has told so
 	growth          growth
 	best            best
+	kept            keeper
+	identity        identity // for checkpoints
 }
 
 // hostBuffers are the B×D numbers of a step, made once.
@@ -93,11 +101,18 @@ func Run(ctx context.Context, be backend.Backend, d *dataset.Dataset, o Options,
 	t.growth.improved = math.Inf(-1)
 	t.best.score.NMI = math.Inf(-1)
 	defer t.closeNetwork()
+	t.identify()
+	t.kept.last = time.Now()
 	err = t.run(ctx)
 	if err != nil && errs.KindOf(err) != errs.Cancelled {
 		return nil, err
 	}
+	var keepErr error
+	if err != nil {
+		keepErr = t.keepStopped()
+	}
 	res, saveErr := t.finish()
+	saveErr = errors.Join(keepErr, saveErr)
 	if err != nil && saveErr != nil {
 		return res, errs.Wrap(errs.Cancelled, saveErr, "train: cancelled, and the model as it was could not be kept")
 	}
@@ -113,23 +128,26 @@ func (t *Trainer) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.tell.start(t)
-	if t.sched.warmup > 0 {
-		if w, err = t.warmup(ctx, w); err != nil {
+	if c := t.o.Checkpoints.Resume; c != nil {
+		if err := t.restore(c); err != nil {
 			return err
 		}
+	} else {
+		t.tell.start(t)
 	}
-	t.frozen = t.o.Init != nil || t.sched.warmup > 0
-	if err := t.openNetwork(t.o.Arch, w); err != nil {
-		return err
+	if resumed := t.o.Checkpoints.Resume != nil; !resumed || t.warming {
+		if t.sched.warmup > 0 {
+			if w, err = t.warmup(ctx, w); err != nil {
+				return err
+			}
+		}
+		t.frozen = t.o.Init != nil || t.sched.warmup > 0
+		if err := t.openNetwork(t.o.Arch, w); err != nil {
+			return err
+		}
 	}
 	if t.o.Loss == Classification {
 		return t.classify(ctx, Learn)
-	}
-	if t.set.NumLearners() > 1 {
-		if err := t.freeze(ctx); err != nil {
-			return err
-		}
 	}
 	return t.learn(ctx)
 }
@@ -166,6 +184,10 @@ func (t *Trainer) openNetwork(a model.Arch, w model.Weights) error {
 		s.Close()
 		return err
 	}
+	if t.states, err = adamStates(a); err != nil {
+		s.Close()
+		return err
+	}
 	if t.runner, err = model.NewRunner(a, t.backend, s, backend.Options{Threads: t.o.Threads}, false); err != nil {
 		s.Close()
 		return err
@@ -173,7 +195,7 @@ func (t *Trainer) openNetwork(a model.Arch, w model.Weights) error {
 	n := t.o.BatchSize * a.EmbeddingDim
 	t.host = hostBuffers{z: make([]float32, n), dz: make([]float32, n)}
 	t.rows = make([]uint8, a.EmbeddingDim)
-	t.adam = 0
+	t.adam, t.warming = 0, false
 	return nil
 }
 
@@ -238,6 +260,7 @@ func (t *Trainer) computeStep(ctx context.Context, prog backend.Program, b *batc
 	if err != nil {
 		return 0, err
 	}
+	t.growth.scores.CopyTo(&t.growth.before)
 	value, err := g(e, b.labels, seed)
 	if err != nil {
 		return 0, errs.Wrap(errs.KindOf(err), err, "train: step %d: no loss for these embeddings; if they are not finite, a smaller learning_rate may help", t.done)
@@ -245,7 +268,19 @@ func (t *Trainer) computeStep(ctx context.Context, prog backend.Program, b *batc
 	if math.IsNaN(value) || math.IsInf(value, 0) {
 		return 0, errs.New(errs.Invalid, "train: step %d: the loss is %v; a smaller learning_rate may help", t.done, value)
 	}
-	return value, prog.Backward(ctx, &t.args)
+	if err := prog.Backward(ctx, &t.args); err != nil {
+		t.takeBack()
+		return 0, err
+	}
+	return value, nil
+}
+
+// takeBack forgets what the host has counted of a step that was cancelled in its backward pass.
+func (t *Trainer) takeBack() {
+	t.growth.before.CopyTo(&t.growth.scores)
+	if u, ok := t.loss.(loss.Undoer); ok {
+		u.Undo()
+	}
 }
 
 // program is the training program for the network as it is now.

@@ -53,13 +53,16 @@ func (t *Trainer) validate(ctx context.Context, stage Stage) error {
 		t.growth.observe(v.NMI)
 	}
 	told := t.tell.validated(t, stage, v, better)
-	if stage == Warmup {
+	t.at.phase = validated
+	if stage != Warmup {
+		if err := t.keep(v, better); err != nil { // also when the listener cancelled: it was told of this model
+			return err
+		}
+	}
+	if told != nil {
 		return told
 	}
-	if err := t.keep(v, better); err != nil { // also when the listener cancelled: it was told of this model
-		return err
-	}
-	return told
+	return t.keepWhenDue()
 }
 
 // keep hands the network to onSave, and remembers it when it is the best so far.
@@ -87,7 +90,7 @@ func (t *Trainer) keep(v Validation, better bool) error {
 func (t *Trainer) snapshot() (*model.Model, error) {
 	var w model.Weights
 	var err error
-	if t.best.fallback != nil && t.runner.Arch != t.o.Arch {
+	if t.best.fallback != nil && t.warming {
 		w = t.best.fallback
 	} else if w, err = t.weights(); err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 
+	"libdsl/lib/backend"
 	"libdsl/lib/ir"
 	"libdsl/lib/loss"
 	"libdsl/lib/model"
@@ -13,14 +14,16 @@ import (
 // the embedding of w and estimates the running statistics anew, which are frozen from there on. A cancelled warm-up leaves the same, so that
 // the last model is always an embedding network.
 func (t *Trainer) warmup(ctx context.Context, w model.Weights) (model.Weights, error) {
-	head := t.o.Arch
-	head.EmbeddingDim = len(t.data.classes)
-	start := w.Clone()
-	if err := t.headOf(start, head); err != nil {
-		return nil, err
-	}
-	if err := t.openNetwork(head, start); err != nil {
-		return nil, err
+	if !t.warming {
+		head := t.warmupArch()
+		start := w.Clone()
+		if err := t.headOf(start, head); err != nil {
+			return nil, err
+		}
+		if err := t.openNetwork(head, start); err != nil {
+			return nil, err
+		}
+		t.warming = true
 	}
 	trained := t.classify(ctx, Warmup)
 	if trained == nil {
@@ -33,6 +36,13 @@ func (t *Trainer) warmup(ctx context.Context, w model.Weights) (model.Weights, e
 	now[model.EmbeddingWeight], now[model.EmbeddingBias] = w[model.EmbeddingWeight], w[model.EmbeddingBias]
 	t.best.fallback = now
 	return now, trained
+}
+
+// warmupArch is the network of the warm-up.
+func (t *Trainer) warmupArch() model.Arch {
+	head := t.o.Arch
+	head.EmbeddingDim = len(t.data.classes)
+	return head
 }
 
 // headOf replaces the embedding's weights by those of a classification head.
@@ -58,42 +68,25 @@ func (t *Trainer) classify(ctx context.Context, stage Stage) error {
 		v, _, err := classify.Compute(e, t.runner.Arch.EmbeddingDim, labels, de)
 		return v, err
 	}
-	all, err := t.data.sampler(t.data.train, rng.New(t.o.Seed, "sampler/warmup"))
-	if err != nil {
-		return err
+	if t.done == 0 {
+		all := [][]int{t.data.train}
+		s, err := t.data.sampler(all[0], rng.New(t.o.Seed, "sampler/warmup"))
+		if err != nil {
+			return err
+		}
+		t.current = clusters{whole: true, members: all, usable: []int{0}, samplers: []*sampler{s}}
 	}
-	per := max(1, len(t.data.train)/t.o.BatchSize)
-	for t.sched.stage(t.done) == stage {
-		t.epoch++
-		n := min(int64(per), t.sched.left(t.done))
-		t.data.begin(n, func() (int, []int) { return 0, all.next() })
-		if err := t.classifyEpoch(ctx, stage, n, g); err != nil {
+	step := func(prog backend.Program, b *batch) (float64, error) { return t.step(ctx, prog, b, g) }
+	for t.at.phase == training || t.sched.stage(t.done) == stage {
+		if t.at.phase != training {
+			if err := t.beginEpoch(func(Stage) error { return nil }); err != nil {
+				return err
+			}
+		}
+		if err := t.trainEpoch(ctx, stage, step); err != nil {
 			return err
 		}
 		if err := t.validate(ctx, stage); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// classifyEpoch trains on n batches. The program is asked for anew in each epoch: where memory is short, validation takes its place.
-func (t *Trainer) classifyEpoch(ctx context.Context, stage Stage, n int64, g gradient) error {
-	prog, err := t.program()
-	if err != nil {
-		return err
-	}
-	for range n {
-		b, err := t.data.next(ctx)
-		if err != nil {
-			return err
-		}
-		value, err := t.step(ctx, prog, b, g)
-		t.data.release(b)
-		if err != nil {
-			return err
-		}
-		if err := t.tell.step(t, stage, 0, value); err != nil {
 			return err
 		}
 	}
