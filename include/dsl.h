@@ -481,10 +481,20 @@ typedef struct dsl_train_options {
     int32_t recluster_every;   /* epochs from one clustering to the next; default: the profile's */
     int32_t patience;          /* validations without a better NMI before a learner is added; default: the profile's */
     double embedding_rate;     /* the learning rate of the embedding layer while learners train; default: the profile's */
+    double checkpoint_every_s; /* seconds from one checkpoint to the next within an epoch; 0: 300; below 0: no checkpoints */
+    int32_t resume;            /* 1: go on from the checkpoint beside out_path if there is one; 0: start anew and remove it */
+    int32_t reserved2;         /* 0 */
 } dsl_train_options;
 
 /* Trains on the dataset's "train" images, validates on "val", never looks at "test". Cancelling leaves the last model, complete as of
- * the last whole step, if training had begun, and returns CANCELLED. out_report (may be NULL) gets scores, growths and times. */
+ * the last whole step, if training had begun, and returns CANCELLED. out_report (may be NULL) gets scores, growths and times.
+ *
+ * A checkpoint, NAME.checkpoint.dsl for NAME.dsl, is written at validations, within long epochs and when the training is cancelled, so
+ * that a crash leaves either the old one or the new one. With resume = 1 a training that was stopped, in whatever way, goes on from it:
+ * its models, log and scores are bit for bit those of one never stopped, on the same device with the same threads and libraries. Where
+ * they may differ, notes and the report's "resume_differences" say why. The log is cut to where the checkpoint was made. A finished
+ * training returns the same again. INVALID, naming the option or the data, when they are not those of the checkpoint; CORRUPT when it
+ * cannot be used. The data count by names, labels, splits, groups and file sizes, not by pixels. */
 DSL_CHECKED int32_t dsl_train(const dsl_dataset *dataset, const dsl_train_options *options,
                               const dsl_cancel_token *cancel, dsl_report **out_report);
 

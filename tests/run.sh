@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs every test of libdsl, or the named suites only, and prints "N passed, N failed" as its last line:
 #
-#     tests/run.sh [format|generated|vet|go|race|build|ctest|python|parity|examples ...]
+#     tests/run.sh [format|generated|vet|go|race|build|ctest|python|resume|parity|examples ...]
 #
 # Installs what is missing first. Each suite's output goes to out/tests/SUITE.log; what failed or was skipped is shown.
 set -uo pipefail
@@ -38,6 +38,8 @@ suite_race() { CGO_ENABLED=1 go test -race -v "${RACE_PACKAGES[@]}"; }
 suite_build() { cmake --preset release && cmake --build --preset release --parallel; }
 suite_ctest() { ctest --preset release; }
 suite_python() { "$PYTHON" -m pytest -q -rs bindings/python/tests; }
+# Trainings that are killed and go on, against one that was never stopped.
+suite_resume() { "$PYTHON" tests/resume/resume.py; }
 # The network against float64 PyTorch, tensor by tensor; then weights that PyTorch saved, converted and served.
 suite_parity() { "$PYTHON" tests/parity/parity.py && "$PYTHON" -m pytest -q -rs tests/parity/test_pretrained.py; }
 suite_examples() { "$PYTHON" -m pytest -q -rs tests/examples; }
@@ -95,9 +97,9 @@ run() {
   fi
 }
 
-declare -A COUNTERS=([format]=one [generated]=one [vet]=one [go]=go [race]=go [build]=one [ctest]=ctest [python]=pytest [parity]=one [examples]=pytest)
+declare -A COUNTERS=([format]=one [generated]=one [vet]=one [go]=go [race]=go [build]=one [ctest]=ctest [python]=pytest [resume]=one [parity]=one [examples]=pytest)
 suites=("$@")
-[ $# != 0 ] || suites=(format generated vet go race build ctest python parity examples)
+[ $# != 0 ] || suites=(format generated vet go race build ctest python resume parity examples)
 for suite in "${suites[@]}"; do
   [ -n "${COUNTERS[$suite]:-}" ] || { echo "run.sh: no suite \"$suite\"; there are: ${!COUNTERS[*]}" >&2; exit 2; }
 done

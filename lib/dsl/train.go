@@ -48,6 +48,9 @@ type TrainOptions struct {
 	ReclusterEvery  int    // epochs
 	Patience        int    // validations
 	EmbeddingRate   float64
+
+	Resume           bool    // go on from the checkpoint beside OutPath, train.CheckpointPath of it, if there is one
+	CheckpointEveryS float64 // seconds within an epoch; 0 is train.DefaultCheckpointEvery, negative makes no checkpoints
 }
 
 // Progress is what a training tells while it runs. While the images are checked (train.Prepare, train.EventStep), Step counts images.
@@ -72,6 +75,9 @@ func Train(ctx context.Context, d *Dataset, o TrainOptions, progress func(*Progr
 		return nil, err
 	}
 	r := &run{options: o, tell: progress}
+	if err := r.openCheckpoint(); err != nil {
+		return nil, err
+	}
 	if err := r.openLog(); err != nil {
 		return nil, err
 	}
@@ -81,6 +87,9 @@ func Train(ctx context.Context, d *Dataset, o TrainOptions, progress func(*Progr
 		return nil, err
 	}
 	files := &train.Files{Path: o.OutPath, LibraryVersion: Version, Data: data, Notes: origin(t.Init)}
+	if t.Checkpoints, err = r.checkpoints(files); err != nil {
+		return nil, err
+	}
 	res, err := train.Run(ctx, be, data, t, r.pass, files.Save)
 	if err != nil {
 		return nil, err
@@ -129,6 +138,9 @@ func checkTrain(o TrainOptions, t train.Options) error {
 	if !(o.ValidationShare >= 0 && o.ValidationShare < 1) {
 		return errs.New(errs.Invalid, "dsl: validation_share: got %g, want 0 (the default) to below 1", o.ValidationShare)
 	}
+	if math.IsNaN(o.CheckpointEveryS) {
+		return errs.New(errs.Invalid, "dsl: checkpoint_every_s: got NaN, want seconds, 0 for the default or below 0 for none")
+	}
 	return checkOutput(o.OutPath)
 }
 
@@ -168,6 +180,9 @@ type run struct {
 	file    *os.File // of the log
 	log     *train.Log
 	skipped []string
+
+	checkpoint  *train.Checkpoint // that the run goes on from, nil for none
+	differences []string          // why it may not be bit for bit the run that was stopped
 }
 
 func (r *run) openLog() error {
@@ -175,12 +190,23 @@ func (r *run) openLog() error {
 	if r.options.LogPath == "" {
 		return nil
 	}
+	how := os.O_RDWR | os.O_CREATE
+	if r.checkpoint == nil {
+		how |= os.O_TRUNC
+	}
 	var err error
-	if r.file, err = os.Create(r.options.LogPath); err != nil {
-		return pathError(err, "dsl: log_path %q: cannot write it", filepath.Base(r.options.LogPath))
+	if r.file, err = os.OpenFile(r.options.LogPath, how, 0o666); err != nil {
+		return r.logError(err)
+	}
+	if r.checkpoint != nil {
+		return r.checkLog() // it is written to when the run stands where the checkpoint does
 	}
 	r.log = train.NewLog(r.file)
 	return nil
+}
+
+func (r *run) logError(err error) error {
+	return pathError(err, "dsl: log_path %q: cannot write it", filepath.Base(r.options.LogPath))
 }
 
 // closeLog reports the first error of writing; a second call does nothing.
@@ -191,7 +217,7 @@ func (r *run) closeLog() error {
 	err := r.file.Close()
 	r.file = nil
 	if err != nil {
-		return pathError(err, "dsl: log_path %q: cannot write it", filepath.Base(r.options.LogPath))
+		return r.logError(err)
 	}
 	return r.log.Err()
 }
@@ -266,6 +292,9 @@ type Summary struct {
 	Last        SummaryScores `json:"last"`
 	Skipped     []string      `json:"skipped"` // base names of images left out
 	ElapsedS    float64       `json:"elapsed_s"`
+
+	ResumedStep       int64    `json:"resumed_step"`       // of the checkpoint that the run went on from, 0 for a run from the start
+	ResumeDifferences []string `json:"resume_differences"` // why the results may differ from those of a run never stopped; none: they are equal bit for bit
 }
 
 // SummaryScores are what a model scored on the validation split.
@@ -284,7 +313,12 @@ func (r *run) summary(res *train.Result, device string, took time.Duration) Summ
 		}
 		return SummaryScores{v.NMI, v.RecallAt1, v.MacroRecallAt1, v.Step, v.Epoch}
 	}
+	from := int64(0)
+	if r.checkpoint != nil {
+		from = r.checkpoint.Step()
+	}
 	return Summary{Model: filepath.Base(r.options.OutPath), LastModel: filepath.Base(train.LastPath(r.options.OutPath)),
 		Device: device, NumLearners: res.Best.Learners.NumLearners(), Growths: res.Growths, Steps: res.Steps, Best: scores(res.BestScore),
-		Last: scores(res.LastScore), Skipped: append([]string{}, r.skipped...), ElapsedS: took.Seconds()}
+		Last: scores(res.LastScore), Skipped: append([]string{}, r.skipped...), ElapsedS: took.Seconds(),
+		ResumedStep: from, ResumeDifferences: append([]string{}, r.differences...)}
 }

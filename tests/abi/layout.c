@@ -100,6 +100,9 @@ static void training(void) {
     MEMBER(dsl_train_options, recluster_every);
     MEMBER(dsl_train_options, patience);
     MEMBER(dsl_train_options, embedding_rate);
+    MEMBER(dsl_train_options, checkpoint_every_s);
+    MEMBER(dsl_train_options, resume);
+    MEMBER(dsl_train_options, reserved2);
 }
 
 static void indexes(void) {

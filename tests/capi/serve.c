@@ -65,6 +65,7 @@ static dsl_train_options tiny(const char *out_path) {
     o.batch_size = 8;
     o.images_per_class = 4;
     o.threads = 1;
+    o.checkpoint_every_s = -1; /* which take longer than such a training */
     return o;
 }
 
@@ -187,6 +188,33 @@ static void shares(const dsl_dataset *dataset) {
     CHECK(given[DSL_STAGE_WARMUP] == 0 && given[DSL_STAGE_LEARN] == 2 && given[DSL_STAGE_FINETUNE] == 2);
     o.warmup_share = &nonsense;
     CHECK_STATUS(dsl_train(dataset, &o, NULL, NULL), DSL_STATUS_INVALID, "warmup_share");
+}
+
+/* Stopped after two steps, and gone on from there, the models are those of a training that was never stopped. */
+static void resuming(const dsl_dataset *dataset) {
+    struct seen seen = {pthread_self(), 0, 0, 0, 2, NULL}, rest = {pthread_self(), 0, 0, 0, 0, NULL};
+    dsl_train_options o = tiny("resumed.dsl");
+    dsl_report *report = NULL;
+    char json[4096];
+    size_t needed = 0;
+    o.checkpoint_every_s = 0;
+    o.progress = on_progress;
+    o.progress_user = &seen;
+    remove("resumed.checkpoint.dsl");
+    CHECK_STATUS(dsl_train(dataset, &o, NULL, NULL), DSL_STATUS_CANCELLED, "");
+    CHECK(access("resumed.checkpoint.dsl", R_OK) == 0);
+    o.resume = 1;
+    o.seed = 77;
+    CHECK_STATUS(dsl_train(dataset, &o, NULL, NULL), DSL_STATUS_INVALID, "option \"seed\": got 77");
+    o.seed = tiny("").seed;
+    o.progress_user = &rest;
+    CHECK_OK(dsl_train(dataset, &o, NULL, &report));
+    CHECK(rest.steps == 2);
+    CHECK_OK(dsl_report_json(report, json, sizeof json, &needed));
+    CHECK(strstr(json, "\"resumed_step\": 2") != NULL && strstr(json, "\"resume_differences\": []") != NULL);
+    dsl_report_free(report);
+    o.reserved2 = 1;
+    CHECK_STATUS(dsl_train(dataset, &o, NULL, NULL), DSL_STATUS_ABI_MISMATCH, "reserved");
 }
 
 static void cancelling(const dsl_dataset *dataset) {
@@ -464,6 +492,7 @@ int main(void) {
     start_from_weights(dataset);
     choices(dataset);
     shares(dataset);
+    resuming(dataset);
     cancelling(dataset);
     serving(dataset);
     dsl_dataset *masked = masked_dataset();

@@ -70,6 +70,8 @@ def parser() -> argparse.ArgumentParser:
     add_device(p)
     p.add_argument("--skip-unreadable", action="store_true", help="leave unreadable images out instead of stopping")
     p.add_argument("--log", help="a file for JSON lines")
+    p.add_argument("--resume", action="store_true", help="go on from the checkpoint beside --out, if there is one")
+    p.add_argument("--checkpoint-every", type=float, default=0, metavar="SECONDS", help="within an epoch (300); below 0: no checkpoints")
 
     p = commands.add_parser("embed", help="write embeddings of images to a .npy file, their names to a .txt file beside it")
     p.set_defaults(run=run_embed)
@@ -151,11 +153,12 @@ def run_train(o: argparse.Namespace) -> None:
             loss=o.loss, mining=o.mining, beta=o.beta, cluster_space=o.cluster_space, recluster_every=o.recluster_every, patience=o.patience,
             finetune_share=o.finetune_share, validation_share=o.validation_share, seed=o.seed, threads=o.threads,
             device=o.device, precision=o.precision, skip_unreadable=o.skip_unreadable, log=o.log,
+            resume=o.resume, checkpoint_every_s=o.checkpoint_every,
         )  # fmt: skip
     except KeyboardInterrupt:
         wait_for_files()
         if last_path(o.out).exists():
-            print(f"the last model is {last_path(o.out).name}", file=sys.stderr)
+            print(f"the last model is {last_path(o.out).name}; the same command with --resume goes on", file=sys.stderr)
         raise
     print(json.dumps(model.report, indent=2))
 

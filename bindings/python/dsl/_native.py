@@ -149,6 +149,9 @@ class TrainOptions(ctypes.Structure):
         ("recluster_every", c_int32),
         ("patience", c_int32),
         ("embedding_rate", c_double),
+        ("checkpoint_every_s", c_double),
+        ("resume", c_int32),
+        ("reserved2", c_int32),
     ]
 
 

@@ -86,6 +86,8 @@ def train(
     precision: str = "auto",
     skip_unreadable: bool = False,
     log: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    checkpoint_every_s: float = 0,
     progress: Union[bool, Callable[[Progress], Any]] = True,
 ) -> Model:
     """Trains on the "train" images of data, validates on "val" (or a share held out), and writes the best model to out.
@@ -105,6 +107,11 @@ def train(
     whole embedding last.
     steps, when set, replaces epochs. skip_unreadable leaves unreadable images out instead of stopping. device and precision: as in Model.load.
     log: a file for JSON lines. progress: a bar, nothing, or a function of a Progress, called on this thread; False from it cancels.
+
+    resume: go on from the checkpoint beside out (model.checkpoint.dsl for model.dsl) if there is one: a training that was stopped, also by a crash, then
+    ends bit for bit as if it had never been, on the same device with the same threads and libraries; report["resume_differences"] says why where it may
+    not. Options and data must be those of the checkpoint. Without resume a training starts anew and removes it. checkpoint_every_s: from one
+    checkpoint to the next within an epoch, 0 for 300, below 0 for no checkpoints.
 
     Returns the best model; its report says what happened. Ctrl-C raises KeyboardInterrupt within 200 ms; the last model is on disk when the
     process ends or wait_for_files() returns. Raises Error.
@@ -127,7 +134,8 @@ def train(
         backbone=optional_text(backbone), stem=optional_text(stem), attention=optional_text(attention), profile=optional_text(profile),
         device=optional_text(device), precision=optional_text(precision), threads=threads, skip_unreadable=int(skip_unreadable), seed=seed,
         loss=optional_text(loss), mining=optional_text(mining), beta=optional_text(beta), cluster_space=optional_text(cluster_space),
-        warmup_share=optional_number(warmup_share), finetune_share=optional_number(finetune_share), progress=callback, **numbers,
+        warmup_share=optional_number(warmup_share), finetune_share=optional_number(finetune_share), progress=callback,
+        resume=int(resume), checkpoint_every_s=checkpoint_every_s, **numbers,
     )  # fmt: skip
     report = c_void_p()
     with Bar(enabled=progress is True) as bar:
