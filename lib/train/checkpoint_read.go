@@ -36,12 +36,15 @@ func CheckpointOf(f *modelfile.File) (*Checkpoint, error) {
 		return nil, errs.New(errs.Invalid, "train: got a model, want a checkpoint, which has a training's state")
 	}
 	c := &Checkpoint{frozen: f.Arch.BatchNorm == "frozen", data: f.Card.DataHash, version: f.Card.LibraryVersion}
-	var err error
+	err := c.readNumbers(f.Checkpoint)
+	if err != nil {
+		return nil, err
+	}
 	if c.network, err = f.Model(); err != nil {
 		return nil, err
 	}
 	s := f.Checkpoint
-	for _, read := range []func(*modelfile.Checkpoint) error{c.readNumbers, c.readTensors, c.readBlobs} {
+	for _, read := range []func(*modelfile.Checkpoint) error{c.readTensors, c.readBlobs} {
 		if err := read(s); err != nil {
 			return nil, err
 		}

@@ -28,7 +28,7 @@ func (t *Trainer) identify() {
 
 // check compares the run that a checkpoint is of with this one. Errors: Invalid, naming the option or the data.
 func (id *identity) check(c *Checkpoint) error {
-	if why := optionDifference(c.options, id.options); why != "" {
+	if why := optionDifferences(c.options, id.options); why != "" {
 		return errs.New(errs.Invalid, "train: resume: %s; start anew, or give the options of the run", why)
 	}
 	if c.data != id.data {
@@ -80,21 +80,22 @@ func snake(name string) string {
 	return strings.ToLower(out.String())
 }
 
-// optionDifference names the first option, by name, that is not as it was; "" when all are.
-func optionDifference(was, now map[string]string) string {
+// optionDifferences names the options that are not as they were; "" when all are.
+func optionDifferences(was, now map[string]string) string {
+	var out []string
 	for _, name := range slices.Sorted(maps.Keys(now)) {
 		if old, ok := was[name]; !ok {
-			return fmt.Sprintf("option %q: got %s, and the checkpoint knows no such option; another version of libdsl wrote it", name, now[name])
+			out = append(out, fmt.Sprintf("option %q: got %s, and the checkpoint, of another version of libdsl, knows no such option", name, now[name]))
 		} else if old != now[name] {
-			return fmt.Sprintf("option %q: got %s, want %s as in the checkpoint", name, now[name], old)
+			out = append(out, fmt.Sprintf("option %q: got %s, want %s as in the checkpoint", name, now[name], old))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(was)) {
 		if _, ok := now[name]; !ok {
-			return fmt.Sprintf("option %q of the checkpoint is not known to this version of libdsl", name)
+			out = append(out, fmt.Sprintf("option %q of the checkpoint is not known to this version of libdsl", name))
 		}
 	}
-	return ""
+	return strings.Join(out, "; ")
 }
 
 // differences are the reasons why the results may differ from those of a run never stopped.

@@ -175,11 +175,14 @@ func TestAStoppedRunGoesOnAsIfItHadNeverStopped(t *testing.T) {
 		change func(o *Options)
 		stops  []moment
 	}{
-		{"a warm-up, a growth, clusters, fine-tuning", func(o *Options) { o.Patience, o.Steps = 1, 50 }, []moment{
+		{"a warm-up, a growth, clusters, fine-tuning", func(o *Options) { o.Patience, o.Steps, o.EmbeddingRate = 1, 50, 1e-4 }, []moment{
 			{EventStep, 2, false}, {EventValidated, 2, false}, {EventStep, 16, true}, {EventValidated, 7, true}, // the warm-up and its end
 			{EventGrew, 1, true}, {EventNote, 2, false}, {EventNote, 3, true}, {EventStep, 46, false}}},
-		{"clusters from the start", func(o *Options) { o.Learners, o.Steps = 3, 20 }, []moment{{EventNote, 1, true}, {EventStep, 10, false}, {EventValidated, 5, true}}},
-		{"batch statistics until a growth", func(o *Options) { o.WarmupShare, o.Patience, o.Steps = new(0.0), 1, 20 }, []moment{
+		{"a loss that learns and draws", func(o *Options) {
+			o.Mining, o.Beta, o.Learners, o.WarmupShare, o.Steps = "distance-weighted", "learnt", 1, new(0.0), 10
+		}, []moment{{EventStep, 4, true}, {EventStep, 8, false}}},
+		{"clusters from the start, and proxies", func(o *Options) { o.Loss, o.Learners, o.Steps = "proxy-anchor", 3, 20 }, []moment{{EventNote, 1, true}, {EventStep, 10, false}, {EventValidated, 5, true}}},
+		{"batch statistics until a growth", func(o *Options) { o.WarmupShare, o.Patience, o.Steps, o.EmbeddingRate = new(0.0), 1, 20, 1e-4 }, []moment{
 			{EventStep, 2, true}, {EventValidated, 2, true}, {EventGrew, 1, false}}},
 		{"a classification network", func(o *Options) { o.Loss, o.Arch.EmbeddingDim, o.Steps = Classification, 0, 8 }, []moment{
 			{EventStep, 4, false}, {EventValidated, 2, false}, {EventStep, 8, false}}},
@@ -333,7 +336,7 @@ func TestOtherOptionsOrDataAreRefusedByName(t *testing.T) {
 		want   []string
 	}{
 		{"another number of steps", d, func(o *Options) { o.Steps = 9 }, []string{`option "steps": got 9, want 8`}},
-		{"another rate", d, func(o *Options) { o.LearningRate = 0.25 }, []string{`option "learning_rate": got 0.25, want 0.0001`}},
+		{"another rate", d, func(o *Options) { o.LearningRate, o.EmbeddingRate = 0.25, 0.5 }, []string{`option "learning_rate": got 0.25, want 0.0001`, `option "embedding_rate": got 0.5`}},
 		{"another seed", d, func(o *Options) { o.Seed = 2 }, []string{`option "seed": got 2, want 1`}},
 		{"another backbone", d, func(o *Options) { o.Arch.Backbone = "resnet34" }, []string{`option "backbone": got resnet34, want resnet18`}},
 		{"another share", d, func(o *Options) { o.WarmupShare = new(0.5) }, []string{`option "warmup_share": got 0.5, want 0.4`}},
