@@ -23,6 +23,7 @@ static int child(void) {
     dsl_model *model;
     dsl_session *session;
     dsl_report *report;
+    dsl_index *index;
     DSL_INIT(&array);
     DSL_INIT(&explanation);
     DSL_INIT(&session_options);
@@ -65,6 +66,16 @@ static int child(void) {
     FORKED(dsl_session_class_map(NULL, NULL, 0, NULL, NULL, 0, NULL, 0, NULL));
     FORKED(dsl_session_self_map(NULL, NULL, NULL, NULL, 0, NULL, 0));
     FORKED(dsl_session_evaluate_masks(NULL, NULL, NULL, NULL, NULL, &report));
+    FORKED(dsl_index_create(NULL, 2, &index));
+    FORKED(dsl_index_add(NULL, NULL, 0, NULL, NULL, NULL, NULL));
+    FORKED(dsl_index_search(NULL, NULL, 0, 1, NULL, NULL, NULL, NULL, 0));
+    FORKED(dsl_index_check_model(NULL, NULL));
+    FORKED(dsl_index_size(NULL, &i64));
+    FORKED(dsl_index_item(NULL, 0, NULL, 0, NULL, 0, NULL));
+    FORKED(dsl_index_info(NULL, NULL, 0, NULL));
+    FORKED(dsl_index_save(NULL, "a.dsl"));
+    FORKED(dsl_index_load("a.dsl", NULL, &index));
+    FORKED(dsl_cluster(NULL, 0, 2, 1, NULL, NULL, NULL, 0, NULL, 0, NULL));
     FORKED(dsl_train(NULL, &train_options, NULL, NULL));
     CHECK(dsl_abi_version() == DSL_ABI_VERSION);
     CHECK(strcmp(dsl_status_name(DSL_STATUS_FORKED), "used after fork") == 0);
