@@ -28,7 +28,7 @@ class Spec:
 
 # Quick and telling ones first.
 SPECS = [
-    Spec("conformance", "conformance.py", "the tests of the CUDA backend on the real driver, cuDNN and cuBLAS", 480),
+    Spec("conformance", "conformance.py", "the tests of the CUDA backend on the real driver, cuDNN and cuBLAS", 540),
     Spec("torch", "together.py", "libdsl and PyTorch in one process", 180),
     Spec("memory", "memory.py", "what is left on the GPU, and what happens when there is too little of it", 240),
     Spec("parity", "agreement.py", "the network on the GPU against the CPU, tensor by tensor", 420),
