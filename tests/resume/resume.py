@@ -50,7 +50,8 @@ def draw(index):
 
 def small_dataset():
     count = 90
-    return dsl.Dataset.from_arrays([draw(i) for i in range(count)], [i % 3 for i in range(count)], splits=["val" if i % 3 == (i // 3) % 3 else "train" for i in range(count)])
+    splits = ["val" if i % 3 == (i // 3) % 3 else "train" for i in range(count)]
+    return dsl.Dataset.from_arrays([draw(i) for i in range(count)], [i % 3 for i in range(count)], splits=splits)
 
 
 def work(options):
