@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import sys
@@ -53,7 +52,7 @@ def recorded(cell: Cell) -> dict[str, Any]:
 
 
 def run(cell: Cell) -> dict[str, Any]:
-    """Trains and scores a cell and writes its files. One that was stopped goes on where it was, if dsl.train can; a finished one starts anew.
+    """Trains and scores a cell and writes its files. One that was stopped goes on where it was; a finished one starts anew.
     Raises Error."""
     cell.folder.mkdir(parents=True, exist_ok=True)
     with lock.hold(lock_path(cell), f'cell "{cell.name}"'):
@@ -63,7 +62,7 @@ def run(cell: Cell) -> dict[str, Any]:
                 path.unlink(missing_ok=True)
         begun = time.monotonic()
         with open_data(cell) as data:
-            with train(data, out, seed=cell.seed, log=log_path(cell), progress=sys.stderr.isatty(), **_resume(out), **cell.options) as model:
+            with train(data, out, seed=cell.seed, log=log_path(cell), progress=sys.stderr.isatty(), resume=True, **cell.options) as model:
                 report, info = model.report or {}, model.info
             scores = {"best": _scores(cell, out, data), "last": _scores(cell, last_path(out), data)}
         found = {
@@ -74,6 +73,7 @@ def run(cell: Cell) -> dict[str, Any]:
         for which in scores:
             found[which]["validation"] = report[which]
         _write(result_path(cell), found)
+        out.with_suffix(".checkpoint.dsl").unlink(missing_ok=True)  # nothing is left to go on from
     return found
 
 
@@ -86,12 +86,6 @@ def open_data(cell: Cell) -> Dataset:
         data.close()
         raise invalid(f'data "{cell.data.name}": got no test split, want one: the scores are measured on it')
     return data
-
-
-def _resume(out: Path) -> dict[str, Any]:
-    if "resume" in inspect.signature(train).parameters and out.with_suffix(".checkpoint.dsl").exists():
-        return {"resume": True}
-    return {}
 
 
 def _scores(cell: Cell, path: Path, data: Dataset) -> dict[str, Any]:
