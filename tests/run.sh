@@ -33,7 +33,7 @@ suite_generated() {
 }
 
 suite_vet() { go vet ./...; }
-suite_go() { go test -v ./...; }
+suite_go() { go test -timeout 30m -v ./...; }
 suite_race() { CGO_ENABLED=1 go test -race -v "${RACE_PACKAGES[@]}"; }
 suite_build() { cmake --preset release && cmake --build --preset release --parallel; }
 suite_ctest() { ctest --preset release; }
