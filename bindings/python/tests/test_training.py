@@ -80,7 +80,7 @@ def test_a_classification_network_embeds_with_its_penultimate_vector(dataset, tm
     options = {k: v for k, v in TINY.items() if k not in ("learners", "embedding_dim")}
     with dsl.train(dataset, tmp_path / "m.dsl", loss="classification", progress=False, **options) as model:
         e = model.embed([draw(0), draw(1)])
-        assert model.info()["head"] == "classification" and e.shape == (2, 256)
+        assert model.info["head"] == "classification" and e.shape == (2, 256)
         np.testing.assert_allclose(np.linalg.norm(e, axis=1), 1, atol=1e-5)
 
 
