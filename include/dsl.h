@@ -480,7 +480,7 @@ typedef struct dsl_train_options {
     const char *cluster_space; /* the vectors whose clusters share out the images: "embedding" (default), "penultimate" */
     int32_t recluster_every;   /* epochs from one clustering to the next; default: the profile's */
     int32_t patience;          /* validations without a better NMI before a learner is added; default: the profile's */
-    double embedding_rate;     /* the learning rate of the embedding layer while learners train; default: the profile's */
+    double embedding_rate;     /* of the embedding layer while learners train; default: learning_rate, times 10 for "scratch" */
     double checkpoint_every_s; /* seconds from one checkpoint to the next within an epoch; 0: 300; below 0: no checkpoints */
     int32_t resume;            /* 1: go on from the checkpoint beside out_path if there is one; 0: start anew and remove it */
     int32_t reserved2;         /* 0 */

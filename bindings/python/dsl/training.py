@@ -101,7 +101,7 @@ def train(
     loss "margin", with mining "nearest" ("distance-weighted") and beta "fixed" ("learnt", "per-class"); or "contrastive", "triplet",
     "proxy-anchor", "multi-similarity", "supervised-contrastive"; or "classification", a network that embeds with its penultimate vector and knows no learners. cluster_space "embedding" ("penultimate"): the vectors
     whose clusters share out the images among learners. recluster_every (epochs) and patience (validations before a learner is added) follow the run's length.
-    learning_rate and embedding_rate: of the backbone, and of the embedding layer, while learners train.
+    learning_rate and embedding_rate: of the backbone, and of the embedding layer, while learners train; the latter is learning_rate, from scratch ten times it.
     embedding_dim 128, input_size 224 pixels, validation_share 0.15. A 0 is a 0, and refused where it makes no sense; threads 0 means all cores.
     warmup_share and finetune_share, 0 for none: of the steps, what trains a classification network first; of those after it, what trains the
     whole embedding last.
