@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"libdsl/lib/errs"
+	"libdsl/lib/imageio"
 )
 
 // CheckOptions steer Check.
@@ -67,12 +68,13 @@ func (d *Dataset) decodeAll(ctx context.Context, order []int, o CheckOptions) ([
 	var wg sync.WaitGroup
 	for range workers {
 		wg.Go(func() {
+			var dec imageio.Decoder
 			for ctx.Err() == nil {
 				at := int(next.Add(1)) - 1
 				if at >= len(order) {
 					return
 				}
-				failed[order[at]] = d.tryDecode(order[at])
+				failed[order[at]] = d.tryDecode(&dec, order[at])
 				done <- struct{}{}
 			}
 		})
@@ -94,9 +96,9 @@ func (d *Dataset) decodeAll(ctx context.Context, order []int, o CheckOptions) ([
 	return failed, nil
 }
 
-func (d *Dataset) tryDecode(i int) (err error) {
+func (d *Dataset) tryDecode(dec *imageio.Decoder, i int) (err error) {
 	defer errs.Recover(&err)
-	_, err = d.Decode(i)
+	_, err = d.DecodeWith(dec, i)
 	return err
 }
 

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"testing"
 
 	"libdsl/lib/errs"
+	"libdsl/lib/imageio"
 )
 
 // withDamage is a folder of ten good pictures and three that are damaged.
@@ -140,5 +142,32 @@ func TestTheCacheKeepsToItsLimit(t *testing.T) {
 	b, _ := d.Decode(4)
 	if a != b {
 		t.Error("a cached picture was decoded again")
+	}
+}
+
+func TestCachedPicturesAreNotTheDecodersMemory(t *testing.T) {
+	dir := t.TempDir()
+	for name, shade := range map[string]uint8{"a/1.png": 10, "b/2.png": 200} {
+		write(t, filepath.Join(dir, name), pngOf(t, shade))
+	}
+	d, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dec imageio.Decoder
+	for _, limit := range []int64{0, DefaultCacheBytes} {
+		d.SetCacheLimit(limit)
+		for round := range 2 { // decoded, then from the cache
+			for i := range d.Samples {
+				got, err := d.DecodeWith(&dec, i)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want, err := imageio.DecodeFile(d.Samples[i].Path, 0)
+				if err != nil || !bytes.Equal(got.Pix, want.Pix) {
+					t.Errorf("limit %d, round %d, picture %d: other pixels than the file's (%v)", limit, round, i, err)
+				}
+			}
+		}
 	}
 }

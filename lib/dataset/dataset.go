@@ -110,7 +110,10 @@ func (d *Dataset) groupOf(i int) int {
 
 // Decode gives picture i, from the cache when it is there.
 // Errors: those of imageio, which name the file; Invalid for an index out of range.
-func (d *Dataset) Decode(i int) (*imageio.Image, error) {
+func (d *Dataset) Decode(i int) (*imageio.Image, error) { return d.DecodeWith(new(imageio.Decoder), i) }
+
+// DecodeWith is Decode with the memory of dec: the picture is valid until dec decodes another one.
+func (d *Dataset) DecodeWith(dec *imageio.Decoder, i int) (*imageio.Image, error) {
 	if i < 0 || i >= len(d.Samples) {
 		return nil, errs.New(errs.Invalid, "dataset: sample: got index %d, want 0 to %d", i, len(d.Samples)-1)
 	}
@@ -128,9 +131,9 @@ func (d *Dataset) Decode(i int) (*imageio.Image, error) {
 		}
 		return img, err
 	}
-	img, err := imageio.DecodeFile(s.Path, d.MaxPixels)
-	if err == nil {
-		d.cache.put(i, img)
+	img, err := dec.DecodeFile(s.Path, d.MaxPixels)
+	if err == nil && d.cache.room(i, img.Bytes()) {
+		d.cache.put(i, img.Clone())
 	}
 	return img, err
 }
@@ -177,6 +180,11 @@ func (c *cache) get(i int) *imageio.Image {
 		return nil
 	}
 	return c.images[i].Load()
+}
+
+// room says whether put would keep picture i, as far as nobody else puts one now.
+func (c *cache) room(i int, bytes int64) bool {
+	return i < len(c.images) && c.used.Load()+bytes <= c.limit
 }
 
 func (c *cache) put(i int, img *imageio.Image) {

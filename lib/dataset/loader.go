@@ -175,9 +175,15 @@ func errClosed() error { return errs.New(errs.Cancelled, "dataset: loader: it is
 // shift drops the first element and keeps the memory.
 func shift[T any](s []T) []T { return s[:copy(s, s[1:])] }
 
+// worker is the memory of one goroutine.
+type worker struct {
+	decoder imageio.Decoder
+	resizer imageio.Resizer
+}
+
 // work fills one place after the other until Close.
 func (l *Loader) work() {
-	var r imageio.Resizer
+	var w worker
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for {
@@ -186,7 +192,7 @@ func (l *Loader) work() {
 			return
 		}
 		l.mu.Unlock()
-		err := l.fill(&r, b, place)
+		err := l.fill(&w, b, place)
 		l.mu.Lock()
 		if err != nil && (b.err == nil || place < b.errAt) {
 			b.err, b.errAt = err, place
@@ -234,19 +240,19 @@ func (l *Loader) begin() {
 }
 
 // fill decodes and transforms one picture into its place.
-func (l *Loader) fill(r *imageio.Resizer, b *Batch, place int) (err error) {
+func (l *Loader) fill(w *worker, b *Batch, place int) (err error) {
 	defer errs.Recover(&err)
-	img, err := l.d.Decode(b.Indices[place])
+	img, err := l.d.DecodeWith(&w.decoder, b.Indices[place])
 	if err != nil {
 		return err
 	}
 	one := 3 * l.o.Size * l.o.Size
 	dst := b.Pix[place*one:][:one]
 	if !l.o.Augment {
-		return r.Evaluate(dst, img, l.o.Size)
+		return w.resizer.Evaluate(dst, img, l.o.Size)
 	}
 	name := append(make([]byte, 0, 64), "augment/"...)
 	name = append(strconv.AppendUint(name, b.Number, 10), '/')
 	name = strconv.AppendInt(name, int64(place), 10)
-	return r.Augment(dst, img, l.o.Size, rng.New(l.o.Seed, string(name)))
+	return w.resizer.Augment(dst, img, l.o.Size, rng.New(l.o.Seed, string(name)))
 }

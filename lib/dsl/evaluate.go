@@ -6,6 +6,7 @@ import (
 	"libdsl/lib/backend"
 	"libdsl/lib/errs"
 	"libdsl/lib/eval"
+	"libdsl/lib/imageio"
 	"libdsl/lib/metric"
 )
 
@@ -25,7 +26,8 @@ func (s *Session) Evaluate(ctx context.Context, d *Dataset, split string) ([]byt
 	}
 	dim := s.model.EmbeddingDim()
 	x := make([]float32, len(indices)*dim)
-	if err := s.embed(ctx, len(indices), func(i int) (*Image, error) { return data.Decode(indices[i]) }, x); err != nil {
+	image := func(dec *imageio.Decoder, i int) (*Image, error) { return data.DecodeWith(dec, indices[i]) }
+	if err := s.embed(ctx, len(indices), image, x); err != nil {
 		return nil, err
 	}
 	var groups []int64

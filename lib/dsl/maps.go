@@ -15,7 +15,7 @@ const Predicted = model.Predicted
 // Classify writes class probabilities to out [len(images), NumClasses], rows that sum to 1: the label is the column. Errors: Unsupported for a
 // model that is no classification network, BufferTooSmall, Cancelled.
 func (s *Session) Classify(ctx context.Context, images []*Image, out []float32) error {
-	return s.rows(ctx, len(images), s.model.NumClasses(), func(i int) (*Image, error) { return images[i], nil }, out, (*model.Session).Classify)
+	return s.rows(ctx, len(images), s.model.NumClasses(), given(images), out, (*model.Session).Classify)
 }
 
 // ClassMap writes Grad-CAM, where a classification network sees the class label, or the Predicted one, and returns the label: see

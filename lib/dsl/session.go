@@ -27,7 +27,8 @@ type Session struct {
 	threads int
 
 	mu       sync.Mutex
-	net      *model.Session // nil after Close
+	net      *model.Session    // nil after Close
+	decoders []imageio.Decoder // by thread
 	resizers []imageio.Resizer
 }
 
@@ -48,7 +49,7 @@ func NewSession(m *Model, o SessionOptions) (*Session, error) {
 	if err != nil {
 		return nil, errors.Join(err, m.release())
 	}
-	return &Session{model: m, backend: be, threads: n, net: net, resizers: make([]imageio.Resizer, n)}, nil
+	return &Session{model: m, backend: be, threads: n, net: net, decoders: make([]imageio.Decoder, n), resizers: make([]imageio.Resizer, n)}, nil
 }
 
 // Close ends the executor after the call in progress; it may be called twice.
@@ -76,21 +77,29 @@ func (s *Session) lock() (unlock func(), err error) {
 // Embed writes the embeddings of the images, [N, D], rows of unit length, to out.
 // Errors: BufferTooSmall; Invalid, naming the row; Cancelled; Device.
 func (s *Session) Embed(ctx context.Context, images []*Image, out []float32) error {
-	return s.embed(ctx, len(images), func(i int) (*Image, error) { return images[i], nil }, out)
+	return s.embed(ctx, len(images), given(images), out)
 }
 
 // EmbedFiles is Embed for files, each decoded right before it is needed, several at a time. An unreadable file is an
 // error that names its row; out is then unspecified.
 func (s *Session) EmbedFiles(ctx context.Context, paths []string, out []float32) error {
-	return s.embed(ctx, len(paths), func(i int) (*Image, error) { return LoadImage(paths[i]) }, out)
+	return s.embed(ctx, len(paths), func(dec *imageio.Decoder, i int) (*Image, error) { return dec.DecodeFile(paths[i], 0) }, out)
 }
 
-func (s *Session) embed(ctx context.Context, n int, image func(i int) (*Image, error), out []float32) error {
+func (s *Session) embed(ctx context.Context, n int, image source, out []float32) error {
 	return s.rows(ctx, n, s.model.EmbeddingDim(), image, out, (*model.Session).Embed)
 }
 
+// source gives image i of a call; it may use the memory of a decoder that nobody else uses until the next image.
+type source func(dec *imageio.Decoder, i int) (*Image, error)
+
+// given gives images in memory.
+func given(images []*Image) source {
+	return func(_ *imageio.Decoder, i int) (*Image, error) { return images[i], nil }
+}
+
 // rows computes a row of dim numbers for each of n images, evaluated as in training.
-func (s *Session) rows(ctx context.Context, n, dim int, image func(i int) (*Image, error), out []float32,
+func (s *Session) rows(ctx context.Context, n, dim int, image source, out []float32,
 	compute func(net *model.Session, ctx context.Context, n int, fill func(first, count int, pixels []byte) error, out []float32) error) error {
 	if dim > 0 && n > len(out)/dim {
 		return errs.New(errs.BufferTooSmall, "dsl: results: got room for %d numbers, want [%d, %d]", len(out), n, dim)
@@ -104,7 +113,7 @@ func (s *Session) rows(ctx context.Context, n, dim int, image func(i int) (*Imag
 	fill := func(first, count int, pixels []byte) error {
 		failures := make([]error, count)
 		err := par.For(ctx, count, 1, len(s.resizers), func(worker, lo, _ int) {
-			img, err := image(first + lo)
+			img, err := image(&s.decoders[worker], first+lo)
 			if err == nil {
 				err = s.resizers[worker].Evaluate(pixels[lo*size*size*3:(lo+1)*size*size*3], img, size)
 			}

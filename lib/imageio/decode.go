@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"libdsl/lib/errs"
 )
@@ -60,12 +59,7 @@ func Sniff(head []byte) Format {
 // DecodeFile reads and decodes a file; see Decode. Messages name the file by its base name.
 // Errors besides Decode's: NotFound, IO; Invalid for a folder or a file above 1 GiB.
 func DecodeFile(path string, maxPixels int) (*Image, error) {
-	name := filepath.Base(path)
-	data, err := readFile(path, name)
-	if err != nil {
-		return nil, err
-	}
-	return Decode(name, data, maxPixels)
+	return new(Decoder).DecodeFile(path, maxPixels)
 }
 
 // Decode turns the bytes of a JPEG or PNG file into a picture; name is for messages only. maxPixels is checked from the
@@ -80,6 +74,10 @@ func DecodeFile(path string, maxPixels int) (*Image, error) {
 // EXIF orientation (in JPEG's APP1 and PNG's eXIf) is applied; an unreadable EXIF block counts as none.
 // Errors: Unsupported (another format, named), Corrupt (damaged or cut), Invalid (above the limit).
 func Decode(name string, data []byte, maxPixels int) (*Image, error) {
+	return new(Decoder).decode(name, data, maxPixels)
+}
+
+func (d *Decoder) decode(name string, data []byte, maxPixels int) (*Image, error) {
 	if maxPixels <= 0 {
 		maxPixels = DefaultMaxPixels
 	}
@@ -88,9 +86,9 @@ func Decode(name string, data []byte, maxPixels int) (*Image, error) {
 	}
 	switch f := Sniff(data); f {
 	case JPEG:
-		return decodeJPEG(name, data, maxPixels)
+		return d.jpeg(name, data, maxPixels)
 	case PNG:
-		return decodePNG(name, data, maxPixels)
+		return d.png(name, data, maxPixels)
 	case Unknown:
 		return nil, errs.New(errs.Unsupported, "imageio: image %q: got a file that is no known image, want JPEG or PNG", name)
 	case DICOM:
@@ -101,7 +99,7 @@ func Decode(name string, data []byte, maxPixels int) (*Image, error) {
 	}
 }
 
-func readFile(path, name string) ([]byte, error) {
+func (d *Decoder) readFile(path, name string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fileError(name, err)
@@ -117,7 +115,7 @@ func readFile(path, name string) ([]byte, error) {
 	if st.Size() > maxFileBytes {
 		return nil, errs.New(errs.Invalid, "imageio: image %q: got %d bytes, want at most %d", name, st.Size(), maxFileBytes)
 	}
-	data := make([]byte, st.Size())
+	data := d.file.bytes(int(st.Size()))
 	if _, err := io.ReadFull(f, data); err != nil {
 		return nil, fileError(name, err)
 	}

@@ -1,6 +1,10 @@
 package imageio
 
-import "libdsl/lib/errs"
+import (
+	"slices"
+
+	"libdsl/lib/errs"
+)
 
 // Image is a picture as displayed: Height rows of Width RGB pixels, 8 bits each, without padding.
 // Images may be shared; nothing in libdsl writes into one after it was made.
@@ -61,29 +65,9 @@ func (o Orientation) Stored(width, height int) (int, int) {
 	return width, height
 }
 
-// upright makes the displayed picture of stored RGB pixels; it keeps pix when there is nothing to turn.
-func upright(pix []uint8, storedWidth, storedHeight int, o Orientation) *Image {
-	w, h := o.Stored(storedWidth, storedHeight)
-	img := &Image{Width: w, Height: h, Pix: pix, Orientation: o}
-	if o == Upright {
-		return img
-	}
-	swap, mirrorX, mirrorY := o.axes()
-	img.Pix = make([]uint8, len(pix))
-	for y := range h {
-		for x := range w {
-			sx, sy := x, y
-			if swap {
-				sx, sy = y, x
-			}
-			if mirrorX {
-				sx = storedWidth - 1 - sx
-			}
-			if mirrorY {
-				sy = storedHeight - 1 - sy
-			}
-			copy(img.Pix[3*(y*w+x):][:3], pix[3*(sy*storedWidth+sx):][:3])
-		}
-	}
-	return img
+// Clone is a copy with pixels of its own.
+func (m *Image) Clone() *Image {
+	c := *m
+	c.Pix = slices.Clone(m.Pix)
+	return &c
 }

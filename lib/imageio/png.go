@@ -10,7 +10,7 @@ import (
 	"libdsl/lib/errs"
 )
 
-func decodePNG(name string, data []byte, maxPixels int) (*Image, error) {
+func (d *Decoder) png(name string, data []byte, maxPixels int) (*Image, error) {
 	cfg, err := png.DecodeConfig(bytes.NewReader(data))
 	if err != nil {
 		return nil, damagedPNG(name, err)
@@ -27,11 +27,11 @@ func decodePNG(name string, data []byte, maxPixels int) (*Image, error) {
 	if err != nil {
 		return nil, damagedPNG(name, err)
 	}
-	pix := make([]uint8, 3*cfg.Width*cfg.Height)
+	pix := d.stored.bytes(3 * cfg.Width * cfg.Height)
 	if !fillRGB(pix, m) {
 		return nil, errs.New(errs.Internal, "imageio: image %q: got pixels of type %T from the PNG decoder", name, m)
 	}
-	return upright(pix, cfg.Width, cfg.Height, pngOrientation(data)), nil
+	return d.upright(pix, cfg.Width, cfg.Height, pngOrientation(data)), nil
 }
 
 func damagedPNG(name string, err error) error {

@@ -31,6 +31,7 @@ type data struct {
 	cache   sync.RWMutex // guards kept and have: a small training split comes several times in one batch
 	kept    []byte       // evaluation pixels by dataset index, nil when they are too many
 	have    []bool
+	decoder []imageio.Decoder // by worker
 	resizer []imageio.Resizer // by worker
 }
 
@@ -74,7 +75,7 @@ func openData(ctx context.Context, d *dataset.Dataset, o *Options) (*data, error
 		v.kept, v.have = make([]byte, one*len(d.Samples)), make([]bool, len(d.Samples))
 	}
 	v.now.labels = make([]int64, o.BatchSize)
-	v.resizer = make([]imageio.Resizer, par.Threads(o.Workers))
+	v.decoder, v.resizer = make([]imageio.Decoder, par.Threads(o.Workers)), make([]imageio.Resizer, par.Threads(o.Workers))
 	return v, nil
 }
 
@@ -159,22 +160,22 @@ func (v *data) evaluation(ctx context.Context, images []int, pixels []byte) erro
 	failed := make([]error, len(images))
 	err := par.For(ctx, len(images), 1, len(v.resizer), func(worker, lo, hi int) {
 		for i := lo; i < hi; i++ {
-			failed[i] = v.evaluate(&v.resizer[worker], images[i], pixels[i*one:(i+1)*one])
+			failed[i] = v.evaluate(worker, images[i], pixels[i*one:(i+1)*one])
 		}
 	})
 	return errors.Join(append(failed, err)...)
 }
 
 // evaluate transforms one image, or copies what an earlier call kept.
-func (v *data) evaluate(r *imageio.Resizer, image int, dst []byte) error {
+func (v *data) evaluate(worker, image int, dst []byte) error {
 	if v.recall(image, dst) {
 		return nil
 	}
-	m, err := v.d.Decode(image)
+	m, err := v.d.DecodeWith(&v.decoder[worker], image)
 	if err != nil {
 		return err
 	}
-	if err := r.Evaluate(dst, m, v.o.InputSize); err != nil {
+	if err := v.resizer[worker].Evaluate(dst, m, v.o.InputSize); err != nil {
 		return err
 	}
 	if v.have != nil {
