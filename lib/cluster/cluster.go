@@ -12,6 +12,7 @@ import (
 	"libdsl/lib/distance"
 	"libdsl/lib/errs"
 	"libdsl/lib/internal/par"
+	"libdsl/lib/internal/simd"
 	"libdsl/lib/rng"
 )
 
@@ -56,7 +57,8 @@ type Result struct {
 // A restart ends when an assignment equals the one before. Ties go to the lowest cluster. A cluster that becomes empty
 // takes the row farthest from its centre, the lowest such row, out of a cluster of two or more; it stays empty only when every row
 // coincides with a centre, that is with fewer than K distinct rows. Sums are in float64. The stream is drawn from
-// serially; equal streams and rows give equal results. Memory beside x is O(N·ln K + K·dim) and O(rowsPerPiece·(dim + K)) per thread.
+// serially; equal streams and rows give equal results on processors with the same vector instructions. Memory beside x is O(N·ln K + K·dim), at most
+// a seventh of x, and O(rowsPerTile·K) per thread.
 //
 // Errors: errs.Invalid for rows that are empty, not whole or not finite, and for K outside 1..N; errs.Cancelled.
 func KMeans(ctx context.Context, x []float32, dim int, opt Options, stream *rng.Stream) (*Result, error) {
@@ -76,7 +78,10 @@ func KMeans(ctx context.Context, x []float32, dim int, opt Options, stream *rng.
 	if opt.MaxIter == 0 {
 		opt.MaxIter = 100
 	}
-	l := newLloyd(ctx, x, dim, opt)
+	l, err := newLloyd(ctx, x, dim, opt)
+	if err != nil {
+		return nil, err
+	}
 	if opt.Device != nil {
 		rows, err := opt.Device.NewArray(x, dim)
 		if err != nil {
@@ -98,8 +103,11 @@ func KMeans(ctx context.Context, x []float32, dim int, opt Options, stream *rng.
 	return best, nil
 }
 
-// rowsPerPiece is the number of rows a worker takes at a time: a multiple of the kernel's three, small enough for the second-level cache.
-const rowsPerPiece = 63
+const (
+	rowsPerTile = 48  // whose products with the centres are held at a time: they are added to the sums while they are in the second-level cache
+	rowsPerSum  = 480 // that are summed apart, so that sums do not depend on who computes them: ten tiles
+	mostSummed  = 32  // clusters; with more of them, sums of so few rows would take more memory than the rows, and a second pass hardly any time
+)
 
 // lloyd holds what the restarts share.
 type lloyd struct {
@@ -107,52 +115,55 @@ type lloyd struct {
 	x       []float32 // [N, D]
 	n, dim  int
 	opt     Options
-	norms   []float64   // [N], squared lengths of the rows
-	near    []float64   // [N], squared distance to the assigned (or nearest seed) centre
-	assign  []int       // [N]
-	before  []int       // [N], the assignment before
-	counts  []int       // [K]
-	centres []float64   // [K, D]
-	cnorms  []float64   // [K], squared lengths of the centres
-	scratch [][]float64 // per worker: rows in float64, then their products with the centres
+	norms   []float64 // [N], squared lengths of the rows
+	near    []float64 // [N], squared distance to the assigned (or nearest seed) centre
+	assign  []int     // [N]
+	before  []int     // [N], the assignment before
+	counts  []int     // [K]
+	centres []float64 // [K, D]
+	cnorms  []float64 // [K], squared lengths of the centres
+	sums    []float64 // [pieces of rowsPerSum, K, D], of the rows of each centre; nil with more clusters than mostSummed
+	summed  bool      // sums are those of assign
+	scratch []scratch // per worker
 
 	device *deviceRows // nil: the CPU computes
 
 	candidates []int     // of the next centre, while seeding
 	wide       []float64 // [candidates, D], their rows
 	trial      []float64 // [candidates, N], what near would be with each
+	total      float64   // of near
 }
 
-func newLloyd(ctx context.Context, x []float32, dim int, opt Options) *lloyd {
+// scratch is one worker's memory.
+type scratch struct {
+	dots    []float64 // [rowsPerTile, K or candidates], products with the centres
+	nearest []int32   // [rowsPerTile]
+}
+
+func newLloyd(ctx context.Context, x []float32, dim int, opt Options) (*lloyd, error) {
 	n, trials := len(x)/dim, 2+int(math.Log(float64(opt.K)))
 	l := &lloyd{ctx: ctx, x: x, n: n, dim: dim, opt: opt, norms: make([]float64, n), near: make([]float64, n),
 		assign: make([]int, n), before: make([]int, n), counts: make([]int, opt.K),
 		centres: make([]float64, opt.K*dim), cnorms: make([]float64, opt.K),
-		scratch:    make([][]float64, par.Threads(opt.Threads)),
+		scratch:    make([]scratch, par.Threads(opt.Threads)),
 		candidates: make([]int, trials), wide: make([]float64, trials*dim), trial: make([]float64, trials*n)}
 	for w := range l.scratch {
-		l.scratch[w] = make([]float64, rowsPerPiece*(dim+max(opt.K, trials)))
+		l.scratch[w] = scratch{make([]float64, rowsPerTile*max(opt.K, trials)), make([]int32, rowsPerTile)}
 	}
-	for i := range n {
-		for _, v := range x[i*dim : (i+1)*dim] {
-			l.norms[i] += float64(v) * float64(v)
-		}
+	if opt.K <= mostSummed && opt.Device == nil {
+		l.sums = make([]float64, (n+rowsPerSum-1)/rowsPerSum*opt.K*dim)
 	}
-	return l
+	return l, par.For(ctx, n, rowsPerSum, opt.Threads, func(_, lo, hi int) { simd.Squares(x[lo*dim:hi*dim], dim, l.norms[lo:hi]) })
 }
 
-// products calls use for each row with its inner products with the centres.
-func (l *lloyd) products(centres []float64, use func(row int, dots []float64)) error {
-	k := len(centres) / l.dim
-	return par.For(l.ctx, l.n, rowsPerPiece, l.opt.Threads, func(worker, lo, hi int) {
-		rows := l.scratch[worker][:(hi-lo)*l.dim]
-		dots := l.scratch[worker][len(rows) : len(rows)+(hi-lo)*k]
-		for i, v := range l.x[lo*l.dim : hi*l.dim] {
-			rows[i] = float64(v)
-		}
-		distance.Dots(rows, centres, l.dim, dots, k)
-		for i := lo; i < hi; i++ {
-			use(i, dots[(i-lo)*k:(i-lo+1)*k])
+// tiles calls use for each tile of rows with its products with the centres. A piece of rowsPerSum rows is one worker's.
+func (l *lloyd) tiles(centres []float64, use func(w *scratch, lo, hi int)) error {
+	return par.For(l.ctx, l.n, rowsPerSum, l.opt.Threads, func(worker, lo, hi int) {
+		w := &l.scratch[worker]
+		for ; lo < hi && l.ctx.Err() == nil; lo += rowsPerTile {
+			end := min(lo+rowsPerTile, hi)
+			simd.WideDots(l.x[lo*l.dim:end*l.dim], l.dim, centres, w.dots)
+			use(w, lo, end)
 		}
 	})
 }

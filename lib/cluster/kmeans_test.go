@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"libdsl/lib/errs"
+	"libdsl/lib/internal/simd"
 	"libdsl/lib/rng"
 )
 
@@ -19,6 +20,15 @@ func kmeans(t *testing.T, x []float32, dim int, opt Options) *Result {
 	return r
 }
 
+func startLloyd(t *testing.T, x []float32, dim int, opt Options) *lloyd {
+	t.Helper()
+	l, err := newLloyd(context.Background(), x, dim, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
 // squared is the squared distance of row i to centre c.
 func squared(x []float32, dim, i int, centres []float64, c int) (sum float64) {
 	for j := range dim {
@@ -29,7 +39,16 @@ func squared(x []float32, dim, i int, centres []float64, c int) (sum float64) {
 }
 
 func TestKMeansEndsAtAFixedPointOfTheNaiveLoops(t *testing.T) {
-	const n, dim, k = 300, 5, 4
+	defer simd.Builds()[0].Use()
+	for _, b := range simd.Builds() {
+		b.Use()
+		t.Run(b.Name()+", few rows", func(t *testing.T) { checkFixedPoint(t, 300, 5, 4) })
+		t.Run(b.Name()+", several sums of rows", func(t *testing.T) { checkFixedPoint(t, 2*rowsPerSum+100, 3, 3) })
+		t.Run(b.Name()+", more clusters than are summed at once", func(t *testing.T) { checkFixedPoint(t, 2*rowsPerSum+100, 7, mostSummed+8) })
+	}
+}
+
+func checkFixedPoint(t *testing.T, n, dim, k int) {
 	x := normalRows(1, n, dim)
 	r := kmeans(t, x, dim, Options{K: k})
 	var inertia float64
@@ -122,7 +141,7 @@ func TestKMeansAtTheEdges(t *testing.T) {
 
 func TestAnEmptyClusterTakesTheFarthestRow(t *testing.T) {
 	// centre 1 lies beyond all rows: its cluster is empty after the first assignment
-	l := newLloyd(context.Background(), []float32{0, 1, 7, -7}, 1, Options{K: 2})
+	l := startLloyd(t, []float32{0, 1, 7, -7}, 1, Options{K: 2})
 	copy(l.centres, []float64{0, 100})
 	l.cnorms[1] = 100 * 100
 	if err := l.assignRows(); err != nil {
@@ -133,9 +152,24 @@ func TestAnEmptyClusterTakesTheFarthestRow(t *testing.T) {
 	}
 }
 
+func TestARowThatFillsAClusterLeavesTheSumOfItsOwn(t *testing.T) {
+	l := startLloyd(t, []float32{0, 1, 8, 1e30}, 1, Options{K: 2})
+	copy(l.centres, []float64{0, -1e30}) // far from all rows
+	l.cnorms[1] = 1e60
+	if err := l.assignRows(); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.moveCentres(); err != nil {
+		t.Fatal(err)
+	}
+	if want := []float64{3, float64(float32(1e30))}; !slices.Equal(l.centres, want) {
+		t.Fatalf("got centres %v, want %v", l.centres, want)
+	}
+}
+
 func TestFillingAClusterEmptiesNoOther(t *testing.T) {
 	// centre 2 gets no row; the row farthest from its centre, 60, is alone with centre 50, so that 1 moves
-	l := newLloyd(context.Background(), []float32{0, 1, 60}, 1, Options{K: 3})
+	l := startLloyd(t, []float32{0, 1, 60}, 1, Options{K: 3})
 	copy(l.centres, []float64{0, 50, 1000})
 	l.cnorms[1], l.cnorms[2] = 50*50, 1000*1000
 	if err := l.assignRows(); err != nil {
@@ -149,7 +183,7 @@ func TestFillingAClusterEmptiesNoOther(t *testing.T) {
 func TestSeedsAreDrawnInProportionToTheSquaredDistance(t *testing.T) {
 	// after a first seed at 0, the rows 1 and 2 have the weights 1 and 4
 	stream, twos, others := rng.New(1, "seed"), 0, 0
-	l := newLloyd(context.Background(), append(make([]float32, 98), 1, 2), 1, Options{K: 2})
+	l := startLloyd(t, append(make([]float32, 98), 1, 2), 1, Options{K: 2})
 	for range 2000 {
 		if err := l.seed(stream); err != nil {
 			t.Fatal(err)

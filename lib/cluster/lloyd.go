@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"libdsl/lib/internal/par"
+	"libdsl/lib/internal/simd"
 	"libdsl/lib/rng"
 )
 
@@ -76,6 +77,7 @@ func (l *lloyd) settle(c int, candidates []int) error {
 			best, least = t, sum
 		}
 	}
+	l.total = least
 	copy(l.near, l.trial[best*l.n:(best+1)*l.n])
 	copy(l.centres[c*l.dim:(c+1)*l.dim], l.wide[best*l.dim:(best+1)*l.dim])
 	l.cnorms[c] = l.norms[candidates[best]]
@@ -88,9 +90,12 @@ func (l *lloyd) try(candidates []int) error {
 	if l.device != nil {
 		return l.device.try(l, len(candidates))
 	}
-	return l.products(centres, func(i int, dots []float64) {
-		for t, p := range dots {
-			l.trial[t*l.n+i] = min(l.near[i], max(0, l.norms[i]+l.norms[candidates[t]]-2*p))
+	return l.tiles(centres, func(w *scratch, lo, hi int) {
+		for t, row := range candidates {
+			trial, norm := l.trial[t*l.n:(t+1)*l.n], l.norms[row]
+			for i := lo; i < hi; i++ {
+				trial[i] = min(l.near[i], max(0, l.norms[i]+norm-2*w.dots[(i-lo)*len(candidates)+t]))
+			}
 		}
 	})
 }
@@ -107,11 +112,7 @@ func (l *lloyd) rowsAsCentres(rows []int) []float64 {
 
 // draw returns a row with probability proportional to near, or otherwise when near is zero everywhere.
 func (l *lloyd) draw(stream *rng.Stream, otherwise int) int {
-	var total float64
-	for _, d := range l.near {
-		total += d
-	}
-	target, sum, last := stream.Float64()*total, 0.0, otherwise
+	target, sum, last := stream.Float64()*l.total, 0.0, otherwise
 	for i, d := range l.near {
 		if d == 0 {
 			continue
@@ -140,19 +141,27 @@ func (l *lloyd) assignRows() error {
 	return nil
 }
 
-// findNearest gives each row its nearest centre.
+// findNearest gives each row its nearest centre, and adds it to that centre's sum.
 func (l *lloyd) findNearest() error {
 	if l.device != nil {
 		return l.device.findNearest(l)
 	}
-	return l.products(l.centres, func(i int, dots []float64) {
-		best, least := 0, math.Inf(1)
-		for c, p := range dots {
-			if d := l.cnorms[c] - 2*p; d < least {
-				best, least = c, d
+	clear(l.sums)
+	l.summed = l.sums != nil
+	return l.tiles(l.centres, func(w *scratch, lo, hi int) {
+		k := len(l.cnorms)
+		for i := lo; i < hi; i++ {
+			best, least := 0, math.Inf(1)
+			for c, p := range w.dots[(i-lo)*k : (i-lo+1)*k] {
+				if d := l.cnorms[c] - 2*p; d < least {
+					best, least = c, d
+				}
 			}
+			l.assign[i], l.near[i], w.nearest[i-lo] = best, max(0, l.norms[i]+least), int32(best)
 		}
-		l.assign[i], l.near[i] = best, max(0, l.norms[i]+least)
+		if l.summed {
+			simd.AddRows(l.x[lo*l.dim:hi*l.dim], l.dim, 0, l.dim, w.nearest[:hi-lo], l.sums[lo/rowsPerSum*k*l.dim:])
+		}
 	})
 }
 
@@ -171,6 +180,7 @@ func (l *lloyd) fill(c int) {
 	if l.device != nil {
 		l.device.move(l, row, l.assign[row], c)
 	}
+	l.summed = false
 	l.counts[l.assign[row]]--
 	l.counts[c]++
 	l.assign[row], l.near[row] = c, 0
@@ -183,34 +193,41 @@ func (l *lloyd) moveCentres() error {
 	} else if err := l.average(); err != nil {
 		return err
 	}
-	for c := range l.cnorms {
-		l.cnorms[c] = 0
-		for _, v := range l.centres[c*l.dim : (c+1)*l.dim] {
-			l.cnorms[c] += v * v
+	simd.Squares(l.centres, l.dim, l.cnorms)
+	return nil
+}
+
+// average computes the means, each sum in the order of the rows.
+func (l *lloyd) average() error {
+	sums := make([]float64, len(l.centres))
+	if l.summed {
+		for at := 0; at < len(l.sums); at += len(sums) {
+			for j, v := range l.sums[at : at+len(sums)] {
+				sums[j] += v
+			}
+		}
+	} else if err := l.addRows(sums); err != nil {
+		return err
+	}
+	for c, count := range l.counts {
+		for j := c * l.dim; j < (c+1)*l.dim && count > 0; j++ {
+			l.centres[j] = sums[j] / float64(count)
 		}
 	}
 	return nil
 }
 
-// average computes the means. Workers share the columns out, so that each sum runs over the rows in order.
-func (l *lloyd) average() error {
+// addRows adds up each cluster's rows. Workers share the columns out.
+func (l *lloyd) addRows(sums []float64) error {
+	of := make([]int32, l.n)
+	for i, c := range l.assign {
+		of[i] = int32(c)
+	}
 	columns := max(8, (l.dim+2*par.Threads(l.opt.Threads)-1)/(2*par.Threads(l.opt.Threads)))
-	return par.For(l.ctx, l.dim, columns, l.opt.Threads, func(_, lo, hi int) {
-		for c, count := range l.counts {
-			if count > 0 {
-				clear(l.centres[c*l.dim+lo : c*l.dim+hi])
-			}
-		}
-		for i, c := range l.assign {
-			centre := l.centres[c*l.dim+lo : c*l.dim+hi]
-			for j, v := range l.x[i*l.dim+lo : i*l.dim+hi] {
-				centre[j] += float64(v)
-			}
-		}
-		for c, count := range l.counts {
-			for j := c*l.dim + lo; j < c*l.dim+hi && count > 0; j++ {
-				l.centres[j] /= float64(count)
-			}
+	return par.For(l.ctx, l.dim, columns, l.opt.Threads, func(_, from, to int) {
+		for lo := 0; lo < l.n && l.ctx.Err() == nil; lo += rowsPerSum {
+			hi := min(lo+rowsPerSum, l.n)
+			simd.AddRows(l.x[lo*l.dim:hi*l.dim], l.dim, from, to, of[lo:hi], sums)
 		}
 	})
 }

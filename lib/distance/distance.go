@@ -8,12 +8,16 @@ import (
 	"math"
 
 	"libdsl/lib/errs"
+	"libdsl/lib/internal/simd"
 )
 
 // B batch, D dimension of a row.
 
 // Epsilon keeps the gradient of the distance finite where two rows coincide: d = √(‖a−b‖² + Epsilon).
 const Epsilon = 1e-8
+
+// rowsPerPass is a multiple of the kernels' tiles, few enough that most of a symmetric matrix is computed once.
+const rowsPerPass = 48
 
 // Matrix holds the distances of one batch of rows. The zero value is ready for Compute. It has one user at a time.
 type Matrix struct {
@@ -36,8 +40,8 @@ func (m *Matrix) Compute(x []float32, dim int) error {
 	for i, v := range x {
 		m.rows[i] = float64(v)
 	}
-	for i := 0; i < n; i += 3 { // the products of three rows with themselves and all later rows
-		Dots(m.rows[i*dim:min(i+3, n)*dim], m.rows[i*dim:], dim, m.d[i*n+i:], n)
+	for i := 0; i < n; i += rowsPerPass { // the products of some rows with themselves and all later rows
+		simd.Dots(m.rows[i*dim:min(i+rowsPerPass, n)*dim], m.rows[i*dim:], dim, m.d[i*n+i:], n)
 	}
 	m.n, m.dim = n, dim
 	m.finish()

@@ -3,6 +3,7 @@ package loss
 import (
 	"libdsl/lib/distance"
 	"libdsl/lib/errs"
+	"libdsl/lib/internal/simd"
 )
 
 // ProxyAnchor is the proxy-anchor loss, in which each class has a learnt proxy:
@@ -73,7 +74,7 @@ func (l *ProxyAnchor) compare(x []float32, labels []int64) (present int) {
 	for i, v := range x {
 		l.rows[i] = float64(v)
 	}
-	distance.Dots(l.rows, l.unit, n, l.s, l.classes)
+	simd.Dots(l.rows, l.unit, n, l.s, l.classes)
 	l.present = distance.Resize(l.present, l.classes)
 	clear(l.present)
 	for _, c := range labels {

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"libdsl/lib/distance"
+	"libdsl/lib/internal/simd"
 )
 
 // similarity holds the inner products s_ij = ⟨x_i, x_j⟩ of the rows of one batch, cosines when the rows have unit length, and the slopes that a
@@ -25,7 +26,7 @@ func (m *similarity) compute(x []float32, dim int) {
 	for i, v := range x {
 		m.rows[i] = float64(v)
 	}
-	distance.Dots(m.rows, m.rows, dim, m.s, n)
+	simd.Dots(m.rows, m.rows, dim, m.s, n)
 	clear(m.slope)
 }
 
@@ -55,7 +56,7 @@ func (m *similarity) mean(sum float64, terms int, grad []float32) (float64, int,
 			m.turned[c*n+i] = m.rows[i*dim+c]
 		}
 	}
-	distance.Dots(m.slope, m.turned, n, m.acc, dim)
+	simd.Dots(m.slope, m.turned, n, m.acc, dim)
 	for i, v := range m.acc {
 		grad[i] = float32(v)
 	}

@@ -15,6 +15,7 @@ var packages = map[string]rule{
 	"internal/par": {level: 0, same: []string{"errs"}}, // goroutines forward panics as errors
 
 	"internal/lint": {level: 0},
+	"internal/simd": {level: 0},
 
 	"internal/osthread": {level: 0, same: []string{"errs"}},
 
@@ -64,6 +65,7 @@ var packages = map[string]rule{
 
 // testOnly lists what the tests of a package may import beside its rule.
 var testOnly = map[string][]string{
+	"internal/simd":  {"rng"},
 	"graph":          {"graph/graphtest"},
 	"backend/goref":  {"backend/backendtest"},
 	"backend/onednn": {"backend/backendtest", "backend/goref"},
@@ -87,7 +89,7 @@ var owners = map[string][]string{
 	"image/gif":                     {"imageio"},
 	"image/jpeg":                    {"imageio", "imageio/imagetest"},
 	"image/png":                     {"imageio", "imageio/imagetest"},
-	"C":                             {"backend/onednn", "backend/cuda/driver", "backend/cuda/nvlib", "backend/cuda/emulated", "imageio", "capi"},
+	"C":                             {"backend/onednn", "backend/cuda/driver", "backend/cuda/nvlib", "backend/cuda/emulated", "imageio", "internal/simd", "capi"},
 }
 
 // native name the only packages whose C, C++ and cgo text may speak of a library.
