@@ -8,16 +8,20 @@
 #define DSL_TARGET
 
 typedef int32_t ints __attribute__((vector_size(16)));
-typedef const uint8_t *pixels;
+typedef const uint8_t *pixels, *pairs;
 
 static inline pixels load(const uint8_t *src, const int64_t *offset) { return src + *offset; }
 
-// The fourth byte read is the next pixel's; nobody looks at what it becomes.
-static inline ints pick(pixels p, int j) { return (ints){p[3 * j], p[3 * j + 1], p[3 * j + 2], p[3 * j + 3]}; }
+static inline pairs pair(pixels p, int j) { return p + 6 * j; }
 
-static inline void store(uint8_t *dst, const int64_t *offset, ints v) {
-    for (int c = 0; c < 4; c++)
-        dst[*offset + c] = (uint8_t)v[c];
+static inline ints add_products(ints sum, pairs p, int32_t w) {
+    return sum + (ints){p[0], p[1], p[2], 0} * (w & 0xffff) + (ints){p[3], p[4], p[5], 0} * (w >> 16);
+}
+
+static inline void store(uint8_t *dst, const int64_t *offset, const ints *v) {
+    for (int i = 0; i < DSL_OUT_GROUP; i++)
+        for (int c = 0; c < 3; c++)
+            dst[*offset + 3 * i + c] = (uint8_t)(v[i][c] < 255 ? v[i][c] : 255);
 }
 
 #include "resample_body.h"
