@@ -58,6 +58,7 @@ const (
 	F32
 	TF32 // float32 whose products are rounded to 10 bits, on a GPU
 	BF16
+	I8 // 8-bit integers in convolutions, forward only, for networks whose feature maps' ranges are known; on a CPU
 )
 
 // Device chooses a device of a backend's kind and the precision.

@@ -7,11 +7,13 @@ package plan
 import "libdsl/lib/ir"
 
 // Plan is an arranged program. Offset[t] is the place of Temp tensor t in the arena, and -1 for all others and for temporaries
-// that fusion removed. Two tensors at one offset with a common step are that step computed in place.
+// that fusion removed. Two tensors at one offset with a common step are that step computed in place. Range[t] is the largest magnitude that
+// tensor t takes, as far as Options.Ranges tells, and -1 where it does not.
 type Plan struct {
 	ir.Program
 	Offset     []int64
 	ArenaBytes int64
+	Range      []float32
 }
 
 // Options are what a plan needs to know of its backend.
@@ -20,6 +22,10 @@ type Options struct {
 	Bytes func(maker ir.Kind, t *ir.Tensor) int64
 	// OverResidual says that the backend's convolutions may write over their residual.
 	OverResidual bool
+	// Int8 says that the backend keeps feature maps in 8 bits: it has to know the range of each.
+	Int8 bool
+	// Ranges are the largest magnitudes of the feature maps by FeatureMaps' names; a network may be built without.
+	Ranges map[string]float32
 	// NoFuse keeps every step as it was lowered. Tests compare the two.
 	NoFuse bool
 }
@@ -27,7 +33,8 @@ type Options struct {
 // align is the placing unit of the arena in bytes, a cache line.
 const align = 64
 
-// Build validates the program, fuses and prunes it, and places its temporaries. The program is not changed.
+// Build validates the program, fuses and prunes it, and places its temporaries. The program is not changed. Errors: Invalid when the backend
+// needs the range of a feature map that Options.Ranges does not have.
 func Build(p *ir.Program, o Options) (*Plan, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
@@ -43,6 +50,9 @@ func Build(p *ir.Program, o Options) (*Plan, error) {
 		out.Steps = fuse(out.Tensors, out.Steps)
 	}
 	if err := out.Validate(); err != nil {
+		return nil, err
+	}
+	if err := setRanges(out, &o); err != nil {
 		return nil, err
 	}
 	if o.Bytes == nil {

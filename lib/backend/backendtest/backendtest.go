@@ -103,7 +103,7 @@ type session struct {
 func open(t *testing.T, b backend.Backend, e backend.Executor, c *testCase, noFuse bool) *session {
 	t.Helper()
 	o := b.PlanOptions()
-	o.NoFuse = noFuse
+	o.NoFuse, o.Ranges = noFuse, c.ranges
 	p, err := plan.Build(&c.Program, o)
 	must(t, err)
 	s := &session{t: t, c: c, exec: e}

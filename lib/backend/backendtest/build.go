@@ -17,6 +17,7 @@ type testCase struct {
 	floats map[string][]float32
 	bytes  map[string][]byte
 	ints   map[string][]int32
+	ranges map[string]float32 // of feature maps, by the convolution's weights
 	rng    *rng.Stream
 	phase  ir.Phase
 }

@@ -17,6 +17,11 @@ func (p *program) compile() error {
 	if err := p.place(); err != nil {
 		return err
 	}
+	if p.ex.int8 {
+		if err := p.planInt8(); err != nil {
+			return err
+		}
+	}
 	if err := status(C.dsl_program_new(p.ex.engine, C.int(len(p.plan.Steps)), &p.c)); err != nil {
 		return err
 	}

@@ -14,19 +14,20 @@ import (
 // denormal numbers to zero is also set there, and never on a caller's thread.
 type executor struct {
 	winograd bool
+	int8     bool
 	engine   *C.dsl_engine
 	thread   *osthread.Thread
 }
 
 // NewExecutor starts the thread.
-func (Backend) NewExecutor(o backend.Options) (backend.Executor, error) {
+func (b Backend) NewExecutor(o backend.Options) (backend.Executor, error) {
 	if o.Threads < 0 {
 		return nil, errs.New(errs.Invalid, "onednn: got %d threads, want 0 for all or a positive number", o.Threads)
 	}
 	if err := loaded(); err != nil {
 		return nil, err
 	}
-	e := &executor{winograd: o.Winograd}
+	e := &executor{winograd: o.Winograd, int8: b.Int8}
 	begin := func() error { return status(C.dsl_engine_new(C.int(o.Threads), &e.engine)) }
 	var err error
 	e.thread, err = osthread.Start("onednn", begin, func() { C.dsl_engine_free(e.engine) })

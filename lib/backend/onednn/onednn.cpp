@@ -54,13 +54,13 @@ const char *dsl_environment(void) {
 
 int dsl_lanes(void) { return current_isa().lanes; }
 
-static desc activation(int n, int c, int h, int w, bool blocked) {
+desc activation(int n, int c, int h, int w, bool blocked) {
     typedef memory::format_tag tag;
     const tag t = !blocked ? tag::nchw : dsl_lanes() == 16 ? tag::nChw16c : tag::nChw8c;
     return desc({n, c, h, w}, memory::data_type::f32, t);
 }
 
-static bool stored_blocked(int c) { return c >= dsl_lanes(); }
+bool stored_blocked(int c) { return c >= dsl_lanes(); }
 
 desc conv_plan::x() const { return activation(c->n, c->c, c->h, c->w, blocked_x); }
 desc conv_plan::y() const { return activation(c->n, c->k, c->oh, c->ow, blocked_y); }
@@ -94,13 +94,13 @@ static grad_weights_desc grad_weights_pd(const conv_plan &p) {
                              hint_pd(p), true);
 }
 
-static memory bind(dsl_program *p, const desc &d, void *at) {
+memory bind(dsl_program *p, const desc &d, void *at) {
     p->memories.push_back(memory(d, p->engine->engine, at));
     return p->memories.back();
 }
 
-static void push_primitive(dsl_program *p, int section, int step, const dnnl::primitive &prim, std::vector<dnnl_exec_arg_t> args,
-                           const desc &scratchpad) {
+void push_primitive(dsl_program *p, int section, int step, const dnnl::primitive &prim, std::vector<dnnl_exec_arg_t> args,
+                    const desc &scratchpad) {
     if (scratchpad.get_size()) {
         memory m(scratchpad, p->engine->engine, DNNL_MEMORY_NONE);
         p->scratchpads.push_back(m);
@@ -112,14 +112,14 @@ static void push_primitive(dsl_program *p, int section, int step, const dnnl::pr
     p->push(section, std::move(op));
 }
 
-static primitive_attr user_scratchpad() {
+primitive_attr user_scratchpad() {
     primitive_attr a;
     a.set_scratchpad_mode(dnnl::scratchpad_mode::user);
     return a;
 }
 
-static void push_reorder(dsl_program *p, int section, int step, const memory &from, const memory &to) {
-    dnnl::reorder::primitive_desc pd(p->engine->engine, from.get_desc(), p->engine->engine, to.get_desc(), user_scratchpad());
+void push_reorder(dsl_program *p, int section, int step, const memory &from, const memory &to, const primitive_attr &attr) {
+    dnnl::reorder::primitive_desc pd(p->engine->engine, from.get_desc(), p->engine->engine, to.get_desc(), attr);
     push_primitive(p, section, step, dnnl::reorder(pd), {{DNNL_ARG_FROM, from.get()}, {DNNL_ARG_TO, to.get()}}, pd.scratchpad_desc());
 }
 
@@ -148,7 +148,7 @@ static memory packed_weights(dsl_program *p, const dsl_conv *c, const desc &want
     return packed;
 }
 
-static bool is_reference(const char *impl) { return std::string(impl).find("ref") != std::string::npos; }
+bool is_reference(const char *impl) { return std::string(impl).find("ref") != std::string::npos; }
 
 // A primitive descriptor for the first way to lay out x and y that oneDNN has a fast kernel for, else for the last. Many channels are blocked.
 template <class PD> static PD choose(conv_plan &plan, PD (*make)(const conv_plan &)) {

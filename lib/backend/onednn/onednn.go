@@ -22,23 +22,38 @@ import (
 	"libdsl/lib/plan"
 )
 
-func init() { backend.Register("onednn", backend.OnCPU(Backend{})) }
+func init() { backend.Register("onednn", open) }
 
-// Backend is the oneDNN backend, named "onednn".
-type Backend struct{}
+// Backend is the oneDNN backend, named "onednn". Its zero value computes in float32.
+type Backend struct {
+	Int8 bool // convolutions in 8 bits, for plans that know the ranges of their feature maps (plan.Options.Ranges); forward only
+}
+
+// open is Backend's backend.Opener.
+func open(d backend.Device) (backend.Backend, error) {
+	if d.Ordinal == 0 && d.Precision == backend.I8 {
+		return Backend{Int8: true}, nil
+	}
+	return backend.OnCPU(Backend{})(d)
+}
 
 // Name is "onednn".
 func (Backend) Name() string { return "onednn" }
 
 // Device is the processor.
-func (Backend) Device() string { return "cpu, f32" }
+func (b Backend) Device() string {
+	if b.Int8 {
+		return "cpu, int8"
+	}
+	return "cpu, f32"
+}
 
 // Environment is oneDNN's version and the instruction set that it takes.
 func (Backend) Environment() string { return C.GoString(C.dsl_environment()) }
 
 // PlanOptions: activations lie in blocks of channels, and a residual in the output's place is oneDNN's cheapest sum.
-func (Backend) PlanOptions() plan.Options {
-	return plan.Options{Bytes: func(_ ir.Kind, t *ir.Tensor) int64 { return blocked(t) }, OverResidual: true}
+func (b Backend) PlanOptions() plan.Options {
+	return plan.Options{Bytes: func(_ ir.Kind, t *ir.Tensor) int64 { return blocked(t) }, OverResidual: true, Int8: b.Int8}
 }
 
 // blocked is the dense size with the last axis of 4-D tensors rounded up to whole blocks of channels.

@@ -1,13 +1,16 @@
-// The steps of a compiled program. onednn.cpp is the only file that calls oneDNN.
+// The steps of a compiled program. onednn.cpp and int8.cpp are the only files that call oneDNN.
 #ifndef DSL_ONEDNN_H
 #define DSL_ONEDNN_H
 
 #include <oneapi/dnnl/dnnl.hpp>
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "program.h"
+
+struct int8_conv; // int8.cpp
 
 struct dsl_engine {
     dnnl::engine engine{dnnl::engine::kind::cpu, 0};
@@ -16,12 +19,13 @@ struct dsl_engine {
 
 // One step or a part of one: a oneDNN primitive, a matrix product, or a kernel.
 struct dsl_op {
-    enum { PRIMITIVE, GEMM, KERNEL } type;
+    enum { PRIMITIVE, GEMM, KERNEL, PACK_INT8 } type;
     int step;
     dnnl::primitive primitive;
     std::vector<dnnl_exec_arg_t> args;
     dsl_gemm gemm;
     dsl_kernel kernel;
+    std::shared_ptr<int8_conv> int8;
 };
 
 struct dsl_program {
@@ -50,8 +54,24 @@ const dsl_isa &current_isa();
 void run_primitive(dsl_program *p, dsl_op &op);
 void run_gemm(dsl_op &op);
 void place_scratchpads(dsl_program *p);
+void pack_int8(dsl_program *p, int8_conv &c); // in DSL_SETUP: weights to integers, and the primitive with their scales
+
+// What the files that call oneDNN share: parts of primitives and of programs.
+dnnl::memory::desc activation(int n, int c, int h, int w, bool blocked);
+bool stored_blocked(int c);
+bool is_reference(const char *impl);
+dnnl::primitive_attr user_scratchpad();
+dnnl::memory bind(dsl_program *p, const dnnl::memory::desc &d, void *at);
+void push_primitive(dsl_program *p, int section, int step, const dnnl::primitive &prim, std::vector<dnnl_exec_arg_t> args,
+                    const dnnl::memory::desc &scratchpad);
+void push_reorder(dsl_program *p, int section, int step, const dnnl::memory &from, const dnnl::memory &to,
+                  const dnnl::primitive_attr &attr = user_scratchpad());
 
 // Runs f and turns what it throws into a status and dsl_last_error's words.
 int guarded(const char *what, void (*f)(void *), void *arg);
+
+template <class F> int guard(const char *what, F f) {
+    return guarded(what, [](void *p) { (*(F *)p)(); }, &f);
+}
 
 #endif

@@ -38,10 +38,6 @@ int guarded(const char *what, void (*f)(void *), void *arg) {
     }
 }
 
-template <class F> static int guard(const char *what, F f) {
-    return guarded(what, [](void *p) { (*(F *)p)(); }, &f);
-}
-
 void *dsl_alloc(size_t bytes) {
     const size_t huge = 2 << 20, align = bytes >= huge ? huge : 64;
     const size_t size = (bytes + align - 1) / align * align;
@@ -140,6 +136,7 @@ static void run_op(dsl_program *p, dsl_op &op, const dsl_kernel_fn *table, const
     switch (op.type) {
     case dsl_op::PRIMITIVE: run_primitive(p, op); break;
     case dsl_op::GEMM: run_gemm(op); break;
+    case dsl_op::PACK_INT8: pack_int8(p, *op.int8); break;
     case dsl_op::KERNEL: table[op.kernel.kind](&op.kernel, a); break;
     }
 }

@@ -24,6 +24,7 @@ type program struct {
 	c       *C.dsl_program
 	at      []unsafe.Pointer
 	layout  []layout
+	eight   *eight // nil where all is float32
 	host    []unsafe.Pointer
 	owned   []unsafe.Pointer
 	cancel  *int32

@@ -24,7 +24,12 @@ var kernelOf = map[ir.Kind]C.int32_t{
 func (p *program) step(i int) error {
 	s := &p.plan.Steps[i]
 	switch s.Kind {
-	case ir.Conv, ir.ConvGradData, ir.ConvGradWeights:
+	case ir.Conv:
+		if p.eight != nil && p.eight.conv[i] {
+			return p.int8Conv(i, s)
+		}
+		return p.conv(i, s)
+	case ir.ConvGradData, ir.ConvGradWeights:
 		return p.conv(i, s)
 	case ir.Linear, ir.LinearGradData, ir.LinearGradWeights:
 		return p.linear(i, s)
