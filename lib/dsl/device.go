@@ -16,7 +16,8 @@ const (
 	cudaBackend = "cuda"
 )
 
-var precisions = map[string]backend.Precision{"": backend.Auto, "auto": backend.Auto, "f32": backend.F32, "tf32": backend.TF32, "bf16": backend.BF16}
+var precisions = map[string]backend.Precision{"": backend.Auto, "auto": backend.Auto, "f32": backend.F32, "tf32": backend.TF32, "bf16": backend.BF16,
+	"int8": backend.I8}
 
 // openBackend opens a device, "auto" (or "") the first GPU where one can be used, else the CPU.
 // Errors: Device with the reason when a GPU that was asked for cannot be used; Unsupported for a precision that the device cannot compute in;
@@ -24,7 +25,7 @@ var precisions = map[string]backend.Precision{"": backend.Auto, "auto": backend.
 func openBackend(device, precision string) (backend.Backend, error) {
 	p, ok := precisions[precision]
 	if !ok {
-		return nil, errs.New(errs.Invalid, "dsl: precision: got %q, want \"auto\", \"f32\", \"tf32\" or \"bf16\"", precision)
+		return nil, errs.New(errs.Invalid, "dsl: precision: got %q, want \"auto\", \"f32\", \"tf32\", \"bf16\" or \"int8\"", precision)
 	}
 	name, number, numbered := strings.Cut(device, ":")
 	switch {

@@ -44,6 +44,9 @@ func TestDevices(t *testing.T) {
 	if _, err := openBackend("cpu", "bf16"); errs.KindOf(err) != errs.Unsupported {
 		t.Errorf("bfloat16 on the CPU: got %v, want %v", err, errs.Unsupported)
 	}
+	if b, err := openBackend("auto", "int8"); err != nil || b.Device() != "cpu, int8" {
+		t.Errorf("int8: got %v, %v, want the CPU's", b, err)
+	}
 	if _, err := openBackend("auto", "half"); errs.KindOf(err) != errs.Invalid {
 		t.Errorf("an unknown precision: got %v, want %v", err, errs.Invalid)
 	}

@@ -30,9 +30,13 @@ func LoadModel(path string) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{net: net, card: f.Card}
+	return newModel(net, f.Card), nil
+}
+
+func newModel(net *model.Model, card modelfile.Card) *Model {
+	m := &Model{net: net, card: card}
 	m.users.Store(1)
-	return m, nil
+	return m
 }
 
 // Close lets go of the model; it may be called twice. Sessions go on.
@@ -97,6 +101,7 @@ type info struct {
 	NumParameters  int           `json:"num_parameters"`
 	Classes        []string      `json:"classes"`
 	NumLearners    int           `json:"num_learners"`
+	Calibrated     bool          `json:"calibrated"` // it can compute with precision int8
 	Learners       []infoLearner `json:"learners"`
 	Card           infoCard      `json:"card"`
 }
@@ -119,7 +124,8 @@ type infoCard struct {
 func (m *Model) Info() ([]byte, error) {
 	a := m.net.Arch
 	d := info{LibraryVersion: m.card.LibraryVersion, Backbone: a.Backbone, Stem: a.Stem, Attention: a.Attention,
-		Head: m.net.Head, EmbeddingDim: m.EmbeddingDim(), InputSize: m.net.InputSize, Classes: append([]string{}, m.net.ClassNames...), NumLearners: m.NumLearners()}
+		Head: m.net.Head, EmbeddingDim: m.EmbeddingDim(), InputSize: m.net.InputSize, Classes: append([]string{}, m.net.ClassNames...), NumLearners: m.NumLearners(),
+		Calibrated: m.net.Ranges != nil}
 	for name, values := range m.net.Weights {
 		if !strings.Contains(name, ".running_") { // statistics, not parameters
 			d.NumParameters += len(values)

@@ -15,7 +15,7 @@ import (
 // SessionOptions says where and how a session runs; the zero value is "auto" with all cores.
 type SessionOptions struct {
 	Device         string // "", "auto", "cpu", "cuda", "cuda:N"
-	Precision      string // "", "auto", "f32", "tf32", "bf16"
+	Precision      string // "", "auto", "f32", "tf32", "bf16", "int8"
 	Threads        int    // 0: as SetNumThreads says
 	BatchInvariant bool   // an embedding does not depend in one bit on the images beside it
 }
@@ -109,13 +109,17 @@ func (s *Session) rows(ctx context.Context, n, dim int, image source, out []floa
 		return err
 	}
 	defer unlock()
-	size := s.model.InputSize()
-	fill := func(first, count int, pixels []byte) error {
+	return compute(s.net, ctx, n, evaluated(ctx, s.model.InputSize(), s.decoders, s.resizers, image), out[:n*dim])
+}
+
+// evaluated fills a batch with images brought to size×size pixels as in training, a worker for each decoder and resizer. Errors name the image's row.
+func evaluated(ctx context.Context, size int, decoders []imageio.Decoder, resizers []imageio.Resizer, image source) func(first, count int, pixels []byte) error {
+	return func(first, count int, pixels []byte) error {
 		failures := make([]error, count)
-		err := par.For(ctx, count, 1, len(s.resizers), func(worker, lo, _ int) {
-			img, err := image(&s.decoders[worker], first+lo)
+		err := par.For(ctx, count, 1, len(resizers), func(worker, lo, _ int) {
+			img, err := image(&decoders[worker], first+lo)
 			if err == nil {
-				err = s.resizers[worker].Evaluate(pixels[lo*size*size*3:(lo+1)*size*size*3], img, size)
+				err = resizers[worker].Evaluate(pixels[lo*size*size*3:(lo+1)*size*size*3], img, size)
 			}
 			if err != nil {
 				failures[lo] = errs.Wrap(errs.KindOf(err), err, "dsl: image in row %d", first+lo)
@@ -131,5 +135,4 @@ func (s *Session) rows(ctx context.Context, n, dim int, image source, out []floa
 		}
 		return nil
 	}
-	return compute(s.net, ctx, n, fill, out[:n*dim])
 }

@@ -67,6 +67,9 @@ func Train(ctx context.Context, d *Dataset, o TrainOptions, progress func(*Progr
 	if err != nil {
 		return nil, err
 	}
+	if o.Precision == "int8" {
+		return nil, errs.New(errs.Unsupported, "dsl: train: precision \"int8\" is for trained models; calibrate one")
+	}
 	be, err := openBackend(o.Device, o.Precision)
 	if err != nil {
 		return nil, err

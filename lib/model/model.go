@@ -25,6 +25,7 @@ type Model struct {
 	ClassNames []string
 	Learners   *learner.Set // of the head's outputs; one learner for class scores
 	Weights    Weights
+	Ranges     Ranges // nil unless they were measured; precision int8 needs them
 
 	mu     sync.Mutex
 	stores map[backend.Backend]backend.Store
@@ -50,6 +51,11 @@ func (m *Model) Check() error {
 		}
 	default:
 		return errs.New(errs.Corrupt, "model: head: got %q, want %q or %q", m.Head, EmbeddingHead, ClassificationHead)
+	}
+	if m.Ranges != nil {
+		if err := m.Ranges.Check(m.Arch); err != nil {
+			return err
+		}
 	}
 	return m.Weights.Check(m.Arch)
 }
@@ -108,8 +114,11 @@ type Session struct {
 	runner *Runner
 }
 
-// NewSession starts an executor; see NewRunner for invariant.
+// NewSession starts an executor; see NewRunner for invariant. Errors: Invalid when the backend needs ranges that the model does not have.
 func (m *Model) NewSession(be backend.Backend, o backend.Options, invariant bool) (*Session, error) {
+	if be.PlanOptions().Int8 && m.Ranges == nil {
+		return nil, errs.New(errs.Invalid, "model: precision \"int8\": the model has not been calibrated; do that once with pictures of its kind (calibrate)")
+	}
 	s, err := m.store(be)
 	if err != nil {
 		return nil, err
@@ -118,6 +127,7 @@ func (m *Model) NewSession(be backend.Backend, o backend.Options, invariant bool
 	if err != nil {
 		return nil, err
 	}
+	r.Ranges = m.Ranges
 	return &Session{m, r}, nil
 }
 

@@ -13,6 +13,7 @@ import (
 type Runner struct {
 	Arch    Arch
 	Store   backend.Store
+	Ranges  Ranges // of the network's feature maps; nil unless the backend needs them
 	backend backend.Backend
 	exec    backend.Executor
 	sizes   []int // batch sizes of Run, ascending
@@ -78,7 +79,9 @@ func (r *Runner) Program(mode Mode, batch, height, width int) (backend.Program, 
 	if err != nil {
 		return nil, err
 	}
-	pl, err := plan.Build(src, r.backend.PlanOptions())
+	o := r.backend.PlanOptions()
+	o.Ranges = r.Ranges
+	pl, err := plan.Build(src, o)
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ func (f *File) Check() error {
 
 func (f *File) check() error {
 	checks := []func() error{f.Arch.check, f.Preprocess.check, f.checkClasses, f.checkLearners,
-		func() error { return checkTensors(f.Tensors, false) }, f.Card.check}
+		func() error { return checkTensors(f.Tensors, false) }, f.Card.check, f.checkRanges}
 	if f.Checkpoint != nil {
 		checks = append(checks, f.Checkpoint.check)
 	}
@@ -106,6 +106,15 @@ func (f *File) checkLearners() error {
 			total, len(owned), slices.Index(owned, false))
 	}
 	return nil
+}
+
+func (f *File) checkRanges() error {
+	for _, r := range f.Ranges {
+		if !finite(r.Value) || r.Value < 0 {
+			return fmt.Errorf("range %q: got %v, want a finite number of 0 or more", r.Name, r.Value)
+		}
+	}
+	return checkNames("range", f.Ranges, func(r NamedFloat) string { return r.Name })
 }
 
 func (c *Card) check() error {

@@ -18,6 +18,7 @@ func decodeBody(body []byte) (*File, error) {
 		ClassNames: list(m.ClassNamesLength(), func(i int) string { return string(m.ClassNames(i)) }),
 		Learners:   list(m.LearnersLength(), func(i int) []int32 { return decodeLearner(m.Learners, i) }),
 		Card:       decodeCard(m.Card(nil)),
+		Ranges:     list(m.RangesLength(), func(i int) NamedFloat { return decodeFloat(m.Ranges, i) }),
 	}
 	if got, want := [2]int{p.MeanLength(), p.StdLength()}, [2]int{3, 3}; got != want {
 		return nil, fmt.Errorf("preprocess: got %d means and %d stds, want 3 of each", got[0], got[1])
@@ -53,6 +54,12 @@ func decodeLearner(get func(*fb.Learner, int) bool, i int) []int32 {
 	var l fb.Learner
 	get(&l, i)
 	return list(l.NeuronsLength(), l.Neurons)
+}
+
+func decodeFloat(get func(*fb.NamedFloat, int) bool, i int) NamedFloat {
+	var v fb.NamedFloat
+	get(&v, i)
+	return NamedFloat{Name: string(v.Name()), Value: v.Value()}
 }
 
 func decodeTensors(n int, get func(*fb.Tensor, int) bool) ([]Tensor, error) {
@@ -107,11 +114,7 @@ func decodeCheckpoint(c *fb.Checkpoint) (*Checkpoint, error) {
 			c.Ints(&v, i)
 			return NamedInt{Name: string(v.Name()), Value: v.Value()}
 		}),
-		Floats: list(c.FloatsLength(), func(i int) NamedFloat {
-			var v fb.NamedFloat
-			c.Floats(&v, i)
-			return NamedFloat{Name: string(v.Name()), Value: v.Value()}
-		}),
+		Floats: list(c.FloatsLength(), func(i int) NamedFloat { return decodeFloat(c.Floats, i) }),
 		Blobs: list(c.BlobsLength(), func(i int) NamedBlob {
 			var v fb.NamedBlob
 			c.Blobs(&v, i)

@@ -27,7 +27,15 @@ func Encode(f *File) ([]byte, error) {
 	if f.Checkpoint != nil {
 		kind = kindCheckpoint
 	}
-	return pack(kind, body)
+	return pack(f.version(), kind, body)
+}
+
+// version is the lowest format version that can hold f.
+func (f *File) version() uint32 {
+	if len(f.Ranges) > 0 {
+		return rangesVersion
+	}
+	return version1
 }
 
 // roughBytes is the body's size, a little overestimated.
@@ -37,6 +45,7 @@ func (f *File) roughBytes() uint64 {
 	for _, name := range f.ClassNames {
 		size += uint64(len(name)) + 16
 	}
+	size += uint64(len(f.Ranges)) * (maxNameBytes + 64)
 	if c := f.Checkpoint; c != nil {
 		size += roughTensors(c.Tensors)
 		for _, b := range c.Blobs {
@@ -77,6 +86,10 @@ func buildBody(f *File, size int) []byte {
 	if f.Checkpoint != nil {
 		checkpoint = w.checkpoint(f.Checkpoint)
 	}
+	var ranges offset
+	if len(f.Ranges) > 0 {
+		ranges = vector(w, f.Ranges, w.namedFloat)
+	}
 	fb.ModelStart(w.Builder)
 	fb.ModelAddArch(w.Builder, arch)
 	fb.ModelAddPreprocess(w.Builder, preprocess)
@@ -86,6 +99,9 @@ func buildBody(f *File, size int) []byte {
 	fb.ModelAddCard(w.Builder, card)
 	if f.Checkpoint != nil {
 		fb.ModelAddCheckpoint(w.Builder, checkpoint)
+	}
+	if len(f.Ranges) > 0 {
+		fb.ModelAddRanges(w.Builder, ranges)
 	}
 	w.FinishWithFileIdentifier(fb.ModelEnd(w.Builder), []byte(fileIdentifier))
 	return w.FinishedBytes()

@@ -19,7 +19,7 @@ const (
 )
 
 // pack makes a whole file from a body: header and frame.
-func pack(kind uint32, body []byte) ([]byte, error) {
+func pack(version, kind uint32, body []byte) ([]byte, error) {
 	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(true),
 		zstd.WithWindowSize(encodeWindow), zstd.WithEncoderConcurrency(1))
 	if err != nil {
@@ -27,7 +27,7 @@ func pack(kind uint32, body []byte) ([]byte, error) {
 	}
 	out := enc.EncodeAll(body, make([]byte, headerSize, headerSize+len(body)+len(body)/64+1024))
 	frame := out[headerSize:]
-	h := header{kind: kind, frameBytes: uint64(len(frame)), bodyBytes: uint64(len(body)), digest: sha256.Sum256(body),
+	h := header{version: version, kind: kind, frameBytes: uint64(len(frame)), bodyBytes: uint64(len(body)), digest: sha256.Sum256(body),
 		frameCRC: crc32.Checksum(frame, castagnoli)}
 	if err := checkRatio(h.bodyBytes, h.frameBytes); err != nil {
 		return nil, errs.Wrap(errs.Invalid, err, "modelfile: tensors are almost all constant")

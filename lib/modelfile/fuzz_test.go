@@ -35,7 +35,7 @@ func FuzzBody(f *testing.F) {
 // FuzzFrame gives any bytes to the checks of the zstd frame and to the decompressor, behind a header that fits.
 func FuzzFrame(f *testing.F) {
 	body := buildBody(smallModel(), 1<<12)
-	data, err := pack(kindModel, body)
+	data, err := pack(version1, kindModel, body)
 	if err != nil {
 		f.Fatal(err)
 	}

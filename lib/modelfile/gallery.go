@@ -55,7 +55,7 @@ func encodeGallery(g *Gallery) ([]byte, error) {
 	if err := verifyBody(body, galleryLayout); err != nil { // too many objects
 		return nil, errs.Wrap(errs.Invalid, err, "modelfile")
 	}
-	return pack(kindGallery, body)
+	return pack(version1, kindGallery, body)
 }
 
 // ReadGallery reads and checks an index file. What its tensors mean is the caller's to check.

@@ -11,7 +11,10 @@ import (
 
 var writeGolden = flag.Bool("write-golden", false, "write the golden file of the newest format version, if there is none")
 
-const goldenPath = "../../tests/golden/models/v1.dsl"
+const (
+	goldenPath   = "../../tests/golden/models/v1.dsl"
+	goldenPathV2 = "../../tests/golden/models/v2.dsl"
+)
 
 // goldenV1 is what v1.dsl holds: smallCheckpoint and 8000 weights, enough for compressed blocks.
 func goldenV1() *File {
@@ -27,18 +30,23 @@ func goldenV1() *File {
 
 // TestVersion1StaysReadable reads a file that was written once and is never written again: each later libdsl must read
 // it, and each later format version adds a file of its own.
-func TestVersion1StaysReadable(t *testing.T) {
+func TestVersion1StaysReadable(t *testing.T) { staysReadable(t, goldenPath, goldenV1()) }
+
+// TestVersion2StaysReadable is the same for calibrated models.
+func TestVersion2StaysReadable(t *testing.T) { staysReadable(t, goldenPathV2, calibrated()) }
+
+func staysReadable(t *testing.T, path string, want *File) {
 	if *writeGolden {
-		if _, err := os.Stat(goldenPath); err == nil {
-			t.Fatalf("%s exists and is never rewritten", filepath.Base(goldenPath))
+		if _, err := os.Stat(path); err == nil {
+			t.Fatalf("%s exists and is never rewritten", filepath.Base(path))
 		}
-		if err := Write(goldenPath, goldenV1()); err != nil {
+		if err := Write(path, want); err != nil {
 			t.Fatal(err)
 		}
 	}
-	got, err := Read(goldenPath, Limits{})
+	got, err := Read(path, Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	sameContent(t, got, goldenV1())
+	sameContent(t, got, want)
 }

@@ -13,9 +13,9 @@ import (
 // an older library can tell a newer file from a broken one.
 //
 //	 0  magic, 8 bytes
-//	 8  format version, uint32
+//	 8  format version, uint32: 1, or 2 for a model or checkpoint with ranges
 //	12  kind, uint32: 1 model, 2 checkpoint, 3 gallery
-//	16  flags, uint32: 0 in version 1
+//	16  flags, uint32: 0
 //	20  0, uint32
 //	24  size of the zstd frame, uint64
 //	32  size of the body (the FlatBuffer), uint64
@@ -24,8 +24,11 @@ import (
 //	76  0, 16 bytes
 //	92  CRC-32C of bytes 0..91, uint32
 const (
-	headerSize    = 96
-	formatVersion = 1
+	headerSize = 96
+
+	version1      = 1
+	rangesVersion = 2 // has Model.ranges
+	newestVersion = rangesVersion
 
 	kindModel      = 1
 	kindCheckpoint = 2
@@ -47,6 +50,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // header is the outer header's fields.
 type header struct {
+	version    uint32
 	kind       uint32
 	frameBytes uint64
 	bodyBytes  uint64
@@ -57,7 +61,7 @@ type header struct {
 func (h *header) encode() []byte {
 	le := binary.LittleEndian
 	b := append(make([]byte, 0, headerSize), magic...)
-	b = le.AppendUint32(b, formatVersion)
+	b = le.AppendUint32(b, h.version)
 	b = le.AppendUint32(b, h.kind)
 	b = append(b, make([]byte, 8)...)
 	b = le.AppendUint64(b, h.frameBytes)
@@ -80,10 +84,11 @@ func decodeHeader(b []byte, fileBytes uint64, limits Limits) (*header, error) {
 	if got, want := crc32.Checksum(b[:92], castagnoli), le.Uint32(b[92:]); got != want {
 		return nil, fmt.Errorf("header: got CRC %08x, want %08x", got, want)
 	}
-	if v := le.Uint32(b[8:]); v != formatVersion {
-		return nil, errs.New(errs.Unsupported, "got format version %d, want %d; a newer libdsl may read it", v, formatVersion)
+	v := le.Uint32(b[8:])
+	if v < version1 || v > newestVersion {
+		return nil, errs.New(errs.Unsupported, "got format version %d, want %d to %d; a newer libdsl may read it", v, version1, newestVersion)
 	}
-	h := &header{kind: le.Uint32(b[12:]), frameBytes: le.Uint64(b[24:]), bodyBytes: le.Uint64(b[32:]),
+	h := &header{version: v, kind: le.Uint32(b[12:]), frameBytes: le.Uint64(b[24:]), bodyBytes: le.Uint64(b[32:]),
 		frameCRC: le.Uint32(b[72:])}
 	copy(h.digest[:], b[40:72])
 	for _, c := range append(b[16:24:24], b[76:92]...) {
@@ -93,6 +98,9 @@ func decodeHeader(b []byte, fileBytes uint64, limits Limits) (*header, error) {
 	}
 	if h.kind < kindModel || h.kind > kindGallery {
 		return nil, fmt.Errorf("header: got kind %d, want %d (model), %d (checkpoint) or %d (gallery)", h.kind, kindModel, kindCheckpoint, kindGallery)
+	}
+	if h.kind == kindGallery && v != version1 {
+		return nil, fmt.Errorf("header: got a gallery of format version %d, want %d", v, version1)
 	}
 	return h, h.checkSizes(fileBytes, limits)
 }

@@ -25,7 +25,7 @@ import (
 // wrap makes a file whose header and digest fit body, whatever body is, so that the checks behind them are reached.
 func wrap(t testing.TB, kind uint32, body []byte) []byte {
 	t.Helper()
-	data, err := pack(kind, body)
+	data, err := pack(version1, kind, body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func wrap(t testing.TB, kind uint32, body []byte) []byte {
 
 // withHeader puts a fitting header before any frame.
 func withHeader(frame []byte, bodyBytes uint64, digest [32]byte) []byte {
-	h := header{kind: kindModel, frameBytes: uint64(len(frame)), bodyBytes: bodyBytes, digest: digest,
+	h := header{version: version1, kind: kindModel, frameBytes: uint64(len(frame)), bodyBytes: bodyBytes, digest: digest,
 		frameCRC: crc32.Checksum(frame, castagnoli)}
 	return append(h.encode(), frame...)
 }
@@ -90,7 +90,10 @@ func TestHeaderDefects(t *testing.T) {
 		{"nothing at all", nil, errs.Corrupt, "not a .dsl file"},
 		{"another format", []byte("PK\x03\x04 and so on"), errs.Corrupt, "not a .dsl file"},
 		{"a line end changed in transfer", bytes.Replace(good, []byte("\r\n"), []byte("\n"), 1), errs.Corrupt, "not a .dsl file"},
-		{"a newer version", patch(good, func(b []byte) { le.PutUint32(b[8:], 2) }), errs.Unsupported, "got format version 2, want 1"},
+		{"a newer version", patch(good, func(b []byte) { le.PutUint32(b[8:], 3) }), errs.Unsupported, "got format version 3, want 1 to 2"},
+		{"version 2 without ranges", patch(good, func(b []byte) { le.PutUint32(b[8:], 2) }), errs.Corrupt, "got 0 ranges"},
+		{"version 1 with ranges", patch(mustEncode(t, calibrated()), func(b []byte) { le.PutUint32(b[8:], 1) }), errs.Corrupt, "got 3 ranges"},
+		{"a gallery of version 2", patch(good, func(b []byte) { b[8], b[12] = 2, 3 }), errs.Corrupt, "gallery of format version 2"},
 		{"version 0", patch(good, func(b []byte) { le.PutUint32(b[8:], 0) }), errs.Unsupported, "got format version 0"},
 		{"an unknown kind", patch(good, func(b []byte) { b[12] = 4 }), errs.Corrupt, "got kind 4"},
 		{"a model that says gallery", patch(good, func(b []byte) { b[12] = 3 }), errs.Invalid, "want a model"},
@@ -376,6 +379,10 @@ func TestMeaningDefects(t *testing.T) {
 		{"a shape that overflows 64 bits", func(f *File) { f.Tensors[0].Shape = []int32{1 << 30, 1 << 30, 16, 6} }, "elements"},
 		{"a shape of more bytes than the data", func(f *File) { f.Tensors[0].Shape = []int32{7} }, "24 bytes, want 28"},
 		{"a std of 0", func(f *File) { f.Preprocess.Std[0] = 0 }, "std > 0"},
+		{"a range of NaN", func(f *File) { f.Ranges = []NamedFloat{{"conv1.weight", math.NaN()}} }, `range "conv1.weight": got NaN`},
+		{"a negative range", func(f *File) { f.Ranges = []NamedFloat{{"conv1.weight", -1}} }, `range "conv1.weight": got -1`},
+		{"a range without an end", func(f *File) { f.Ranges = []NamedFloat{{"conv1.weight", math.Inf(1)}} }, "finite number of 0 or more"},
+		{"two ranges of a name", func(f *File) { f.Ranges = []NamedFloat{{"a", 1}, {"a", 2}} }, "twice"},
 		{"no input", func(f *File) { f.Preprocess.InputSize = 0 }, "input size"},
 	}
 	for _, c := range cases {

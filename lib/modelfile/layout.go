@@ -91,6 +91,7 @@ var (
 		{name: "tensors", kind: childVector, table: tensorLayout},
 		{name: "card", kind: child, table: cardLayout},
 		{name: "checkpoint", kind: child, table: checkpointLayout, optional: true},
+		{name: "ranges", kind: childVector, table: namedFloatLayout, optional: true},
 	}}
 	galleryLayout = &layout{"Gallery", []field{
 		{name: "model", kind: text},

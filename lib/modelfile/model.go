@@ -1,6 +1,9 @@
 package modelfile
 
 import (
+	"maps"
+	"slices"
+
 	"libdsl/lib/errs"
 	"libdsl/lib/learner"
 	"libdsl/lib/model"
@@ -39,6 +42,9 @@ func FromModel(m *model.Model, card Card) (*File, error) {
 		}
 		f.Tensors = append(f.Tensors, Tensor{Name: t.Name, Shape: shape, Data: m.Weights[t.Name]})
 	}
+	for _, name := range slices.Sorted(maps.Keys(m.Ranges)) {
+		f.Ranges = append(f.Ranges, NamedFloat{name, float64(m.Ranges[name])})
+	}
 	return f, nil
 }
 
@@ -67,6 +73,12 @@ func (f *File) Model() (*model.Model, error) {
 	m := &model.Model{Arch: a, Head: f.Arch.Head, InputSize: p.InputSize, ClassNames: f.ClassNames, Weights: model.Weights{}}
 	for _, t := range f.Tensors {
 		m.Weights[t.Name] = t.Data.([]float32)
+	}
+	if len(f.Ranges) > 0 {
+		m.Ranges = model.Ranges{}
+	}
+	for _, r := range f.Ranges {
+		m.Ranges[r.Name] = float32(r.Value)
 	}
 	subspaces := make([][]int, len(f.Learners))
 	for k, own := range f.Learners {

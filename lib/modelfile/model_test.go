@@ -1,9 +1,13 @@
 package modelfile
 
 import (
+	"context"
+	"maps"
 	"slices"
 	"testing"
 
+	"libdsl/lib/backend"
+	"libdsl/lib/backend/onednn"
 	"libdsl/lib/errs"
 	"libdsl/lib/learner"
 	"libdsl/lib/model"
@@ -43,6 +47,38 @@ func TestAModelComesBackFromItsFile(t *testing.T) {
 			t.Errorf("tensor %q differs", name)
 		}
 	}
+}
+
+func TestRangesComeBackFromTheFile(t *testing.T) {
+	want := calibratedNetwork(t)
+	f, err := FromModel(want, Card{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := f.Model()
+	if err != nil || !maps.Equal(got.Ranges, want.Ranges) {
+		t.Errorf("got %v, %v, want %v", got, err, want.Ranges)
+	}
+	f.Ranges = f.Ranges[1:]
+	if _, err := f.Model(); errs.KindOf(err) != errs.Corrupt {
+		t.Errorf("a range missing: got %v, want a Corrupt error", err)
+	}
+	f.Ranges = nil
+	if got, err := f.Model(); err != nil || got.Ranges != nil {
+		t.Errorf("no ranges: got %v, %v", got.Ranges, err)
+	}
+}
+
+// calibratedNetwork has the ranges of one gray image.
+func calibratedNetwork(t *testing.T) *model.Model {
+	m := network(t)
+	defer m.Close()
+	var err error
+	m.Ranges, err = m.MeasureRanges(context.Background(), onednn.Backend{}, backend.Options{Threads: 1}, 1, func(_, _ int, dst []byte) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
 }
 
 func TestAFileThatIsNoModelIsRefused(t *testing.T) {

@@ -28,6 +28,7 @@ type File struct {
 	Tensors    []Tensor  // weights and running statistics, all float32
 	Card       Card
 	Checkpoint *Checkpoint
+	Ranges     []NamedFloat // of the network's feature maps, finite and not negative; none unless the model was calibrated
 
 	source string // base name of the file it came from, for messages
 }
@@ -104,7 +105,7 @@ type NamedInt struct {
 	Value int64
 }
 
-// NamedFloat is a number of a checkpoint.
+// NamedFloat is a number of a checkpoint, or a range.
 type NamedFloat struct {
 	Name  string
 	Value float64

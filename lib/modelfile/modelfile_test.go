@@ -33,6 +33,13 @@ func smallModel() *File {
 	}
 }
 
+// calibrated is smallModel with ranges.
+func calibrated() *File {
+	f := smallModel()
+	f.Ranges = []NamedFloat{{"conv1.weight", 2.5}, {"layer1.0.conv1.weight", 0}, {"layer1.0.conv2.weight", 1e-3}}
+	return f
+}
+
 // smallCheckpoint is smallModel with a checkpoint that has every type, NaN and empty values.
 func smallCheckpoint() *File {
 	f := smallModel()
@@ -72,7 +79,7 @@ func mustEncode(t testing.TB, f *File) []byte {
 }
 
 func TestAFileReadsBackAsItWasWritten(t *testing.T) {
-	for name, f := range map[string]*File{"a model": smallModel(), "a checkpoint": smallCheckpoint()} {
+	for name, f := range map[string]*File{"a model": smallModel(), "a calibrated model": calibrated(), "a checkpoint": smallCheckpoint()} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "m.dsl")
 			if err := Write(path, f); err != nil {

@@ -106,6 +106,9 @@ func decodeFrame(h *header, frame []byte) (f *File, err error) {
 	if f, err = parseBody(body); err != nil {
 		return nil, err
 	}
+	if got := f.version(); got != h.version {
+		return nil, fmt.Errorf("got %d ranges in the body, which is format version %d, want version %d as the header says", len(f.Ranges), got, h.version)
+	}
 	if got, want := f.Checkpoint != nil, h.kind == kindCheckpoint; got != want {
 		return nil, fmt.Errorf("got a checkpoint in the body: %v, want %v as the header says", got, want)
 	}

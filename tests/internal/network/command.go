@@ -16,7 +16,7 @@ import (
 // the flags name; flags that the caller defined before are read too. An error, or arguments that make no sense, end the process.
 func Main(do func(n *Network, be backend.Backend, threads int) error) {
 	name := flag.String("backend", "onednn", "backend")
-	precision := flag.String("precision", "auto", "auto, f32, tf32 or bf16")
+	precision := flag.String("precision", "auto", "auto, f32, tf32, bf16 or int8")
 	threads := flag.Int("threads", 2, "CPU threads")
 	flag.Usage = func() {
 		fmt.Fprintf(os.Stderr, "usage: %s [flags] FOLDER\n", filepath.Base(os.Args[0]))
@@ -45,13 +45,13 @@ func run(dir, name, precision string, threads int, do func(n *Network, be backen
 	return do(n, be, threads)
 }
 
-var precisions = map[string]backend.Precision{"auto": backend.Auto, "f32": backend.F32, "tf32": backend.TF32, "bf16": backend.BF16}
+var precisions = map[string]backend.Precision{"auto": backend.Auto, "f32": backend.F32, "tf32": backend.TF32, "bf16": backend.BF16, "int8": backend.I8}
 
 // OpenBackend opens a backend by its name, on its first device, in a precision.
 func OpenBackend(name, precision string) (backend.Backend, error) {
 	p, ok := precisions[precision]
 	if !ok {
-		return nil, errs.New(errs.Invalid, "network: precision: got %q, want auto, f32, tf32 or bf16", precision)
+		return nil, errs.New(errs.Invalid, "network: precision: got %q, want auto, f32, tf32, bf16 or int8", precision)
 	}
 	return backend.Open(name, backend.Device{Precision: p})
 }

@@ -1187,8 +1187,28 @@ func (rcv *Model) Checkpoint(obj *Checkpoint) *Checkpoint {
 	return nil
 }
 
+func (rcv *Model) Ranges(obj *NamedFloat, j int) bool {
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(18))
+	if o != 0 {
+		x := rcv._tab.Vector(o)
+		x += flatbuffers.UOffsetT(j) * 4
+		x = rcv._tab.Indirect(x)
+		obj.Init(rcv._tab.Bytes, x)
+		return true
+	}
+	return false
+}
+
+func (rcv *Model) RangesLength() int {
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(18))
+	if o != 0 {
+		return rcv._tab.VectorLen(o)
+	}
+	return 0
+}
+
 func ModelStart(builder *flatbuffers.Builder) {
-	builder.StartObject(7)
+	builder.StartObject(8)
 }
 func ModelAddArch(builder *flatbuffers.Builder, arch flatbuffers.UOffsetT) {
 	builder.PrependUOffsetTSlot(0, flatbuffers.UOffsetT(arch), 0)
@@ -1219,6 +1239,12 @@ func ModelAddCard(builder *flatbuffers.Builder, card flatbuffers.UOffsetT) {
 }
 func ModelAddCheckpoint(builder *flatbuffers.Builder, checkpoint flatbuffers.UOffsetT) {
 	builder.PrependUOffsetTSlot(6, flatbuffers.UOffsetT(checkpoint), 0)
+}
+func ModelAddRanges(builder *flatbuffers.Builder, ranges flatbuffers.UOffsetT) {
+	builder.PrependUOffsetTSlot(7, flatbuffers.UOffsetT(ranges), 0)
+}
+func ModelStartRangesVector(builder *flatbuffers.Builder, numElems int) flatbuffers.UOffsetT {
+	return builder.StartVector(4, numElems, 4)
 }
 func ModelEnd(builder *flatbuffers.Builder) flatbuffers.UOffsetT {
 	return builder.EndObject()
