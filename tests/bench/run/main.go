@@ -1,17 +1,16 @@
-// Command run is libdsl's side of bench.py: it compiles a network (package network), writes its embedding to FOLDER/embedding.f32 and says "ready".
-// For each number N that it then reads it computes N iterations and answers the seconds that they took.
+// Command run is libdsl's side of the benchmark's networks: it compiles a network (package network), writes its embedding to FOLDER/embedding.f32
+// and takes its turns (package turns).
 package main
 
 import (
-	"bufio"
 	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
+	"time"
 
 	"libdsl/lib/backend"
 	"libdsl/tests/internal/network"
+	"libdsl/tests/internal/turns"
 )
 
 func main() {
@@ -26,7 +25,7 @@ func main() {
 	})
 }
 
-// serve runs once, writes the embedding, and answers requests until its input ends.
+// serve runs once, writes the embedding, and takes turns.
 func serve(dir string, task *network.Task) error {
 	if _, _, err := task.Run(1); err != nil {
 		return err
@@ -38,17 +37,8 @@ func serve(dir string, task *network.Task) error {
 	if err := network.WriteFloats(filepath.Join(dir, "embedding.f32"), e); err != nil {
 		return err
 	}
-	fmt.Println("ready")
-	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
-		n, err := strconv.Atoi(in.Text())
-		if err != nil {
-			return err
-		}
+	return turns.Serve(os.Stdin, os.Stdout, nil, func(n int) (time.Duration, error) {
 		took, _, err := task.Run(n)
-		if err != nil {
-			return err
-		}
-		fmt.Println(took.Seconds())
-	}
-	return nil
+		return took, err
+	})
 }
