@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs every test of libdsl, or the named suites only, and prints "N passed, N failed" as its last line:
 #
-#     tests/run.sh [format|generated|vet|go|race|build|ctest|python|resume|parity|examples ...]
+#     tests/run.sh [format|generated|vet|go|race|build|ctest|python|resume|parity|examples|bench ...]
 #
 # Installs what is missing first. Each suite's output goes to out/tests/SUITE.log; what failed or was skipped is shown.
 set -uo pipefail
@@ -43,6 +43,8 @@ suite_resume() { "$PYTHON" tests/resume/resume.py; }
 # The network against float64 PyTorch, tensor by tensor; then weights that PyTorch saved, converted and served.
 suite_parity() { "$PYTHON" tests/parity/parity.py && "$PYTHON" -m pytest -q -rs tests/parity/test_pretrained.py; }
 suite_examples() { "$PYTHON" -m pytest -q -rs tests/examples; }
+# Whether the benchmark's rows run and libdsl agrees with its peers; times count for nothing here.
+suite_bench() { tests/bench/run.sh --quick --threads 1 --out "$LOGS/bench"; }
 
 # ---- counting: "passed failed skipped" from a log ----
 
@@ -70,12 +72,15 @@ count_pytest() {
   echo "$(pytest_number passed "$1") $(($(pytest_number failed "$1") + $(pytest_number errors? "$1"))) $(pytest_number skipped "$1")"
 }
 
+# "N passed, N failed, N skipped; N s" says the benchmark.
+count_bench() { sed -nE 's/^([0-9]+) passed, ([0-9]+) failed, ([0-9]+) skipped;.*/\1 \2 \3/p' "$1" | grep . || echo "0 0 0"; }
+
 count_one() { echo "1 0 0"; }
 
 # show_skips LOG: skipped tests with their reasons.
 show_skips() {
   grep -E -A 1 '^--- SKIP' "$1" | grep -v '^--$'
-  grep -E '^SKIPPED|\((Skipped|Disabled)\)$' "$1"
+  grep -E '^SKIPPED|\((Skipped|Disabled)\)$|^[a-z0-9-]+ +[0-9]+ skipped: ' "$1"
 }
 
 # run SUITE COUNTER
@@ -97,9 +102,9 @@ run() {
   fi
 }
 
-declare -A COUNTERS=([format]=one [generated]=one [vet]=one [go]=go [race]=go [build]=one [ctest]=ctest [python]=pytest [resume]=one [parity]=one [examples]=pytest)
+declare -A COUNTERS=([format]=one [generated]=one [vet]=one [go]=go [race]=go [build]=one [ctest]=ctest [python]=pytest [resume]=one [parity]=one [examples]=pytest [bench]=bench)
 suites=("$@")
-[ $# != 0 ] || suites=(format generated vet go race build ctest python resume parity examples)
+[ $# != 0 ] || suites=(format generated vet go race build ctest python resume parity examples bench)
 for suite in "${suites[@]}"; do
   [ -n "${COUNTERS[$suite]:-}" ] || { echo "run.sh: no suite \"$suite\"; there are: ${!COUNTERS[*]}" >&2; exit 2; }
 done

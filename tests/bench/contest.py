@@ -11,11 +11,12 @@ import pathlib
 import statistics
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SIDES = pathlib.Path(__file__).resolve().parent / "sides"
-LIMIT_S = 180  # for one answer of a side
+LIMIT_S = 600  # for one answer of a side, if it says nothing else
 FEWEST_ROUNDS = 3
 
 
@@ -92,6 +93,22 @@ class Result:
 
 
 @dataclasses.dataclass(frozen=True)
+class Entry:
+    """libdsl alone: the time and the most memory of a piece of work; no time where it was skipped, and the note says why."""
+
+    row: str
+    what: str
+    size: str
+    threads: int
+    seconds: float | None = None
+    peak_bytes: int | None = None
+    note: str = ""
+
+    def record(self):
+        return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True)
 class Row:
     """A row of the table: name, what is computed, and the function that measures it with so many threads."""
 
@@ -104,12 +121,12 @@ class Row:
 class Side:
     """A running program, ready for its turns."""
 
-    def __init__(self, name, command, threads, cores=None):
+    def __init__(self, name, command, threads, cores=None, limit_s=LIMIT_S):
         count = str(threads)
         env = os.environ | {"OMP_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count}
         pin = (lambda: os.sched_setaffinity(0, cores)) if cores else None
         self.process = subprocess.Popen([str(c) for c in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env, preexec_fn=pin)
-        self.name = name
+        self.name, self.limit_s = name, limit_s
         try:
             line = self._answer()
             if not line.startswith("ready"):
@@ -120,14 +137,14 @@ class Side:
         self.about = json.loads(line.removeprefix("ready").strip() or "{}")
 
     def _answer(self):
-        watch = threading.Timer(LIMIT_S, self.process.kill)
+        watch = threading.Timer(self.limit_s, self.process.kill)
         watch.start()
         try:
             line = self.process.stdout.readline()
         finally:
             watch.cancel()
         if not line:
-            raise Failed(f"{self.name} ended, or took longer than {LIMIT_S} s; its messages are above")
+            raise Failed(f"{self.name} ended, or took longer than {self.limit_s} s; its messages are above")
         return line.strip()
 
     def time(self, n):
@@ -157,14 +174,14 @@ class Side:
         self.close()
 
 
-def take_turns(sides, settings):
-    """The seconds of an iteration: a list of rounds for each side. Who begins a round changes."""
-    first = [s.time(1) for s in sides]
-    counts = [max(1, round(settings.seconds / max(t, 1e-6))) for t in first]
-    a_round = sum(n * t for n, t in zip(counts, first))
-    rounds = min(settings.rounds, max(FEWEST_ROUNDS, int(settings.budget_s / a_round)))
-    times = [[] for _ in sides]
-    for r in range(rounds):
+def take_turns(sides, settings, count=None):
+    """The seconds of an iteration: a list of rounds for each side. Who begins a round changes. count: iterations of a turn; None: what takes settings.seconds, as a first turn
+    shows."""
+    counts = [count or max(1, round(settings.seconds / max(side.time(1), 1e-6))) for side in sides]
+    times, begun = [[] for _ in sides], time.monotonic()
+    for r in range(settings.rounds):
+        if r >= FEWEST_ROUNDS and time.monotonic() - begun > settings.budget_s:
+            break
         for i in range(len(sides)):
             at = (r + i) % len(sides)
             times[at].append(sides[at].time(counts[at]))

@@ -8,6 +8,7 @@ well as they can. Exit status 1 when a row fails.
 """
 
 import argparse
+import dataclasses
 import json
 import os
 import pathlib
@@ -17,14 +18,17 @@ import sys
 import time
 
 import decode
+import epoch
 import infer
 import kmeans
 import knn
+import scale
+import startup
 import table
 import train
-from contest import ROOT, Failed, Missing, Settings
+from contest import ROOT, Bar, Failed, Missing, Result, Settings
 
-ROWS = {row.name: row for group in (infer, train, decode, kmeans, knn) for row in group.ROWS}
+ROWS = {row.name: row for group in (infer, train, epoch, decode, kmeans, knn, startup, scale) for row in group.ROWS}
 CACHE = ROOT / "build" / "bench"
 ENVIRONMENT = ("OPENBLAS_CORETYPE", "ATEN_CPU_CAPABILITY", "DSL_LIBRARY")
 
@@ -53,7 +57,7 @@ def build():
     """libdsl's sides; go leaves alone what is up to date. Returns their folder."""
     programs = CACHE / "programs"
     programs.mkdir(parents=True, exist_ok=True)
-    packages = [f"./tests/bench/{name}" for name in ("run", "points", "pictures")]
+    packages = [f"./tests/bench/{name}" for name in ("run", "points", "pictures", "model")]
     subprocess.run(["go", "build", "-o", f"{programs}/", *packages], cwd=ROOT, check=True)
     return programs
 
@@ -62,7 +66,7 @@ class Table:
     """What was found; told line by line, written at the end."""
 
     def __init__(self):
-        self.lines, self.results, self.skipped, self.failed, self.loads = [], [], [], [], []
+        self.lines, self.results, self.passed, self.skipped, self.failed = [], [], [], [], []
         self.tell(table.HEAD)
 
     def tell(self, line):
@@ -70,22 +74,27 @@ class Table:
         print(line, flush=True)
 
     def measure(self, row, settings, threads):
-        self.loads.append(dict(row=row.name, threads=threads, load=os.getloadavg()[0]))
+        run = dict(row=row.name, threads=threads, load_before=os.getloadavg()[0])
+        begun = time.monotonic()
         try:
             for result in row.measure(settings, threads):
+                if settings.quick and isinstance(result, Result):
+                    result = dataclasses.replace(result, bar=Bar())  # other work than the bars are for
                 self.results.append(result)
                 self.tell(table.line(result))
+            self.passed.append(run)
         except Missing as e:
-            self.skipped.append(dict(row=row.name, threads=threads, why=str(e)))
+            self.skipped.append(run | dict(why=str(e)))
             self.tell(f"{row.name:17}{threads:>2} skipped: {e}")
         except Failed as e:
-            self.failed.append(dict(row=row.name, threads=threads, why=str(e)))
+            self.failed.append(run | dict(why=str(e)))
             self.tell(f"{row.name:17}{threads:>2} FAILED: {e}")
+        run |= dict(load_after=os.getloadavg()[0], seconds=time.monotonic() - begun)
 
     def write(self, folder, about):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "bench.txt").write_text("\n".join(self.lines) + "\n")
-        record = dict(about=about, results=[r.record() for r in self.results], skipped=self.skipped, failed=self.failed, loads=self.loads)
+        record = dict(about=about, results=[r.record() for r in self.results], passed=self.passed, skipped=self.skipped, failed=self.failed)
         (folder / "bench.json").write_text(json.dumps(record, indent=1) + "\n")
 
 
@@ -106,7 +115,7 @@ def main():
     for name in options.rows or ROWS:
         for threads in ROWS[name].threads or options.threads:
             found.measure(ROWS[name], settings, threads)
-    found.tell(f"{len(found.results)} results, {len(found.skipped)} rows skipped, {len(found.failed)} failed; {time.time() - begun:.0f} s")
+    found.tell(f"{len(found.passed)} passed, {len(found.failed)} failed, {len(found.skipped)} skipped; {time.time() - begun:.0f} s")
     about = dict(machine(), python=platform.python_version(), rounds=rounds, quick=options.quick, threads=options.threads, seconds=time.time() - begun,
                  environment={name: os.environ.get(name) for name in ENVIRONMENT}, load=os.getloadavg())  # fmt: skip
     found.write(options.out, about)

@@ -1,5 +1,7 @@
 """The table in text."""
 
+from contest import Entry
+
 HEAD = f"{'row':17}{'n':>2} {'libdsl beside':48}{'peer':>11}{'libdsl':>11}{'ratio':>8} {'[min, max]':15}{'floor':>9}{'goal':>9}{'differ':>9}  "
 
 
@@ -19,7 +21,17 @@ def judged(result, bar):
     return f"{'<=' if result.bar.at_most else ''}{bar:.2f} {'ok' if result.bar.met(result.ratio, bar) else 'NO'}"
 
 
-def line(r):
+def line(found):
+    return entry(found) if isinstance(found, Entry) else result(found)
+
+
+def entry(e):
+    if e.seconds is None:
+        return f"{e.row:17}{e.threads:>2} {e.what:28}{e.size:>31}  {e.note}"
+    return f"{e.row:17}{e.threads:>2} {e.what:28}{e.size:>31}{quantity(e.seconds, 's'):>11}{quantity(e.peak_bytes, 'B'):>11}  {e.note}".rstrip()
+
+
+def result(r):
     spread = f"[{r.low:.2f}, {r.high:.2f}]" if r.low != r.high else ""
     differ = "" if r.difference is None else f"{r.difference:.0e}"
     what = "" if r.what == "time" else r.what + ("; " if r.notes else "")

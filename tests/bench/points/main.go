@@ -1,5 +1,5 @@
-// Command points is libdsl's side of the benchmark's work on embeddings: K-means, nearest neighbours, scores. It reads rows from FOLDER/rows.f32, computes once,
-// writes what the task found and takes its turns (package turns).
+// Command points is libdsl's side of the benchmark's work on embeddings: K-means, nearest neighbours, scores. It reads rows from FOLDER/rows.f32, or draws them,
+// computes once, says how long that took and what it found, and takes its turns (package turns).
 package main
 
 import (
@@ -33,6 +33,13 @@ type points struct {
 	threads    int
 }
 
+// found is what is said of the first run.
+type found struct {
+	Seconds    float64 `json:"seconds"`
+	Inertia    float64 `json:"inertia,omitempty"`
+	Iterations int     `json:"iterations,omitempty"`
+}
+
 func main() {
 	var p points
 	task := flag.String("task", "kmeans", "kmeans, iterations (the time of one), search or score")
@@ -42,16 +49,19 @@ func main() {
 	flag.IntVar(&p.iterations, "iterations", 100, "of a restart at most; of the task iterations: exactly")
 	flag.IntVar(&p.queries, "queries", 0, "search for the first so many rows only")
 	flag.IntVar(&p.threads, "threads", 1, "CPU threads")
+	drawn := flag.Int("drawn", 0, "draw so many rows instead of reading them")
 	flag.Parse()
 	p.dir = flag.Arg(0)
-	if err := p.run(*task); err != nil {
+	if err := p.run(*task, *drawn); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func (p *points) run(task string) (err error) {
-	if p.x, err = readFloats(filepath.Join(p.dir, "rows.f32")); err != nil {
+func (p *points) run(task string, drawn int) (err error) {
+	if drawn > 0 {
+		p.x = draw(drawn * p.dim)
+	} else if p.x, err = readFloats(filepath.Join(p.dir, "rows.f32")); err != nil {
 		return err
 	}
 	switch task {
@@ -72,21 +82,17 @@ func (p *points) cluster(restarts, iterations int) (*cluster.Result, error) {
 	return cluster.KMeans(context.Background(), p.x, p.dim, o, rng.New(0, "bench"))
 }
 
-// clusters is what there is to know of a K-means.
-type clusters struct {
-	Inertia    float64 `json:"inertia"`
-	Iterations int     `json:"iterations"`
-}
-
 func (p *points) kmeans() error {
-	r, err := p.cluster(p.restarts, p.iterations)
+	var r *cluster.Result
+	run := turns.Repeat(func() (err error) {
+		r, err = p.cluster(p.restarts, p.iterations)
+		return err
+	})
+	took, err := run(1)
 	if err != nil {
 		return err
 	}
-	return turns.Serve(os.Stdin, os.Stdout, clusters{r.Inertia, r.Iterations}, turns.Repeat(func() error {
-		_, err := p.cluster(p.restarts, p.iterations)
-		return err
-	}))
+	return turns.Serve(os.Stdin, os.Stdout, found{took.Seconds(), r.Inertia, r.Iterations}, run)
 }
 
 // few iterations of one restart are taken off, with all that comes before them.
@@ -101,7 +107,7 @@ func (p *points) oneIteration() error {
 	if r.Iterations != p.iterations {
 		return errs.New(errs.Invalid, "points: K-means ended after %d iterations, want rows that take more than %d", r.Iterations, p.iterations)
 	}
-	return turns.Serve(os.Stdin, os.Stdout, clusters{r.Inertia, r.Iterations}, func(n int) (time.Duration, error) {
+	return turns.Serve(os.Stdin, os.Stdout, found{Inertia: r.Inertia, Iterations: r.Iterations}, func(n int) (time.Duration, error) {
 		run := func(iterations int) (time.Duration, error) {
 			return turns.Repeat(func() error { _, err := p.cluster(1, iterations); return err })(n)
 		}
@@ -119,8 +125,8 @@ func (p *points) search() error {
 	if p.queries > 0 {
 		queries = p.x[:p.queries*p.dim]
 	}
-	var found *index.Neighbours
-	once := func() error {
+	var nearest *index.Neighbours
+	run := turns.Repeat(func() error {
 		gallery, err := index.New(index.Options{Dim: p.dim})
 		if err != nil {
 			return err
@@ -129,16 +135,17 @@ func (p *points) search() error {
 		if err := gallery.Add(index.Items{Embeddings: p.x}); err != nil {
 			return err
 		}
-		found, err = gallery.Search(context.Background(), queries, index.Search{K: p.k, Learner: index.AllLearners, Threads: p.threads})
+		nearest, err = gallery.Search(context.Background(), queries, index.Search{K: p.k, Learner: index.AllLearners, Threads: p.threads})
+		return err
+	})
+	took, err := run(1)
+	if err != nil {
 		return err
 	}
-	if err := once(); err != nil {
+	if err := writeRows(filepath.Join(p.dir, "libdsl.i64"), nearest.Rows); err != nil {
 		return err
 	}
-	if err := writeRows(filepath.Join(p.dir, "libdsl.i64"), found.Rows); err != nil {
-		return err
-	}
-	return turns.Serve(os.Stdin, os.Stdout, nil, turns.Repeat(once))
+	return turns.Serve(os.Stdin, os.Stdout, found{Seconds: took.Seconds()}, run)
 }
 
 // score evaluates rows of k classes, row i of class i mod k.
@@ -147,10 +154,24 @@ func (p *points) score() error {
 	for i := range labels {
 		labels[i] = int64(i % p.k)
 	}
-	return turns.Serve(os.Stdin, os.Stdout, nil, turns.Repeat(func() error {
+	run := turns.Repeat(func() error {
 		_, err := eval.Score(context.Background(), p.x, p.dim, labels, nil, metric.Options{Threads: p.threads})
 		return err
-	}))
+	})
+	took, err := run(1)
+	if err != nil {
+		return err
+	}
+	return turns.Serve(os.Stdin, os.Stdout, found{Seconds: took.Seconds()}, run)
+}
+
+// draw makes numbers between -1 and 1.
+func draw(n int) []float32 {
+	noise, x := rng.New(0, "bench/rows"), make([]float32, n)
+	for i := range x {
+		x[i] = 2*noise.Float32() - 1
+	}
+	return x
 }
 
 func readFloats(path string) ([]float32, error) {
