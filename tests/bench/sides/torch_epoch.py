@@ -36,7 +36,7 @@ class Files(torch.utils.data.Dataset):
         image = Image.open(path).convert("RGB")
         part = np.asarray(image.resize((self.size, self.size), Image.BILINEAR, box=random_part(*image.size)))
         flips = random.choice((1, -1)), random.choice((1, -1))
-        return torch.from_numpy(np.ascontiguousarray(part[:: flips[0], :: flips[1]])), label
+        return torch.from_numpy(part[:: flips[0], :: flips[1]].copy()), label
 
 
 def random_part(width, height):
