@@ -487,7 +487,8 @@ typedef struct dsl_train_options {
 } dsl_train_options;
 
 /* Trains on the dataset's "train" images, validates on "val", never looks at "test". Cancelling leaves the last model, complete as of
- * the last whole step, if training had begun, and returns CANCELLED. out_report (may be NULL) gets scores, growths and times.
+ * the last whole step, if training had begun, and returns CANCELLED. out_report (may be NULL) gets scores, growths and
+ * times: "elapsed_s", and of it "waited_s", that steps waited for images to be read. The log's lines have both too.
  *
  * A checkpoint, NAME.checkpoint.dsl for NAME.dsl, is written at validations, within long epochs and when the training is cancelled, so
  * that a crash leaves either the old one or the new one. With resume = 1 a training that was stopped, in whatever way, goes on from it:

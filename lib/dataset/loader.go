@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
+	"time"
 
 	"libdsl/lib/errs"
 	"libdsl/lib/imageio"
@@ -49,6 +50,7 @@ type Loader struct {
 	spare   [][]int   // index slices of finished requests
 	begun   []*Batch  // in order; the last may have places not begun
 	free    []*Batch
+	waited  time.Duration // of callers of Next
 	closed  bool
 	workers sync.WaitGroup
 }
@@ -129,6 +131,8 @@ func (l *Loader) Next(ctx context.Context) (*Batch, error) {
 	defer stop()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	begun := time.Now()
+	defer func() { l.waited += time.Since(begun) }()
 	for {
 		switch {
 		case l.closed:
@@ -151,6 +155,13 @@ func (l *Loader) Next(ctx context.Context) (*Batch, error) {
 		}
 		l.changed.Wait()
 	}
+}
+
+// Waited is how long callers of Next have waited so far, in all: the time that decoding ahead did not hide.
+func (l *Loader) Waited() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.waited
 }
 
 // Release gives a batch's buffer back; the batch must not be used after it.

@@ -188,8 +188,12 @@ func TestNextStopsWithItsContextAndWithClose(t *testing.T) {
 	l.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 	defer cancel()
+	begun := time.Now()
 	if _, err := l.Next(ctx); errs.KindOf(err) != errs.Cancelled {
 		t.Errorf("got %v, want Cancelled", err)
+	}
+	if got, most := l.Waited(), time.Since(begun); got <= 0 || got > most {
+		t.Errorf("counted %v of waiting, want some of %v", got, most)
 	}
 	got := make(chan error)
 	go func() {

@@ -295,6 +295,7 @@ type Summary struct {
 	Last        SummaryScores `json:"last"`
 	Skipped     []string      `json:"skipped"` // base names of images left out
 	ElapsedS    float64       `json:"elapsed_s"`
+	WaitedS     float64       `json:"waited_s"` // of these, that steps waited for images to be read; decoding ahead hides the rest of it
 
 	ResumedStep       int64    `json:"resumed_step"`       // of the checkpoint that the run went on from, 0 for a run from the start
 	ResumeDifferences []string `json:"resume_differences"` // why the results may differ from those of a run never stopped; none: they are equal bit for bit
@@ -322,6 +323,6 @@ func (r *run) summary(res *train.Result, device string, took time.Duration) Summ
 	}
 	return Summary{Model: filepath.Base(r.options.OutPath), LastModel: filepath.Base(train.LastPath(r.options.OutPath)),
 		Device: device, NumLearners: res.Best.Learners.NumLearners(), Growths: res.Growths, Steps: res.Steps, Best: scores(res.BestScore),
-		Last: scores(res.LastScore), Skipped: append([]string{}, r.skipped...), ElapsedS: took.Seconds(),
+		Last: scores(res.LastScore), Skipped: append([]string{}, r.skipped...), ElapsedS: took.Seconds(), WaitedS: res.WaitedS,
 		ResumedStep: from, ResumeDifferences: append([]string{}, r.differences...)}
 }

@@ -135,7 +135,7 @@ func lines(t *testing.T, text []byte) (out []string) {
 		if strings.HasPrefix(l.Message, "going on after step") {
 			continue
 		}
-		l.ElapsedS = 0
+		l.ElapsedS, l.WaitedS = 0, 0
 		again, _ := json.Marshal(l)
 		out = append(out, string(again))
 	}

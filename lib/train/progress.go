@@ -35,6 +35,7 @@ type Progress struct {
 	MacroRecallAt1 float64
 	Best     bool // this validation is the best so far
 	ElapsedS float64
+	WaitedS  float64 // that steps have waited for images since the process began with the run
 	Message  string
 	Sizes    []int     // EventGrew: neurons of each learner; a grouping's note: images of each cluster
 	Scores   []float64 // EventGrew and a refused growth: [0, 1], in the order of the learner that grew
@@ -63,6 +64,7 @@ func (w *teller) send(t *Trainer, e Event, s Stage, message string) error {
 	p.ElapsedS = time.Since(w.begun).Seconds()
 	if t != nil {
 		p.Epoch, p.Step, p.NumSteps, p.NumLearners, p.LearningRate = t.epoch, t.done, t.sched.total, t.set.NumLearners(), t.args.LR
+		p.WaitedS = t.data.loader.Waited().Seconds()
 	}
 	w.stopped = !w.tell(p) || w.stopped
 	p.Sizes, p.Scores, p.Best = nil, nil, false

@@ -115,6 +115,7 @@ type line struct {
 	Scores         []float64 `json:"scores,omitempty"`
 	Message        string    `json:"message,omitempty"`
 	ElapsedS       float64   `json:"elapsed_s"`
+	WaitedS        float64   `json:"waited_s"`
 }
 
 var eventNames = [...]string{"step", "validated", "grew", "note"}
@@ -125,7 +126,7 @@ func (l *Log) Write(p *Progress) {
 		return
 	}
 	n := line{Event: eventNames[p.Event], Stage: p.Stage.String(), Step: p.Step, NumSteps: p.NumSteps, Epoch: p.Epoch, NumLearners: p.NumLearners,
-		LearningRate: p.LearningRate, Best: p.Best, Sizes: p.Sizes, Scores: p.Scores, Message: p.Message, ElapsedS: p.ElapsedS}
+		LearningRate: p.LearningRate, Best: p.Best, Sizes: p.Sizes, Scores: p.Scores, Message: p.Message, ElapsedS: p.ElapsedS, WaitedS: p.WaitedS}
 	switch p.Event {
 	case EventStep:
 		n.Loss, n.Learner = number(p.Loss), &p.Learner

@@ -69,6 +69,7 @@ type Result struct {
 	BestScore, LastScore Validation
 	Steps                int64
 	Growths              int
+	WaitedS              float64 // as in Progress
 }
 
 // Run trains on the dataset's training split and validates on its validation split. tell may be nil; it runs on the caller's goroutine,

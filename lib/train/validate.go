@@ -117,7 +117,8 @@ func (t *Trainer) lastScore() Validation {
 
 // finish makes the result, also of a cancelled run. An error of onSave comes with the result.
 func (t *Trainer) finish() (*Result, error) {
-	res := &Result{Best: t.best.model, BestScore: t.best.score, LastScore: t.lastScore(), Steps: t.done, Growths: t.growth.count}
+	res := &Result{Best: t.best.model, BestScore: t.best.score, LastScore: t.lastScore(), Steps: t.done, Growths: t.growth.count,
+		WaitedS: t.data.loader.Waited().Seconds()}
 	if t.runner == nil {
 		return res, nil
 	}

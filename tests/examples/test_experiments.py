@@ -41,7 +41,7 @@ def result(out, method, seed=0):
 def timeless(value):
     """A result without what depends on the clock."""
     if isinstance(value, dict):
-        return {k: timeless(v) for k, v in value.items() if k not in ("seconds", "total_seconds", "elapsed_s")}
+        return {k: timeless(v) for k, v in value.items() if k not in ("seconds", "total_seconds", "elapsed_s", "waited_s")}
     return [timeless(v) for v in value] if isinstance(value, list) else value
 
 

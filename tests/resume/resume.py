@@ -100,7 +100,7 @@ class Training:
     def lines(self):
         """The log without the clock and what only a run tells that goes on."""
         found = [json.loads(line) for line in self.log.read_text().splitlines()]
-        return [{k: v for k, v in line.items() if k != "elapsed_s"} for line in found if not line.get("message", "").startswith("going on after step")]
+        return [{k: v for k, v in line.items() if k not in ("elapsed_s", "waited_s")} for line in found if not line.get("message", "").startswith("going on after step")]
 
 
 def identity(path):
