@@ -22,9 +22,9 @@ func (s *scan) runOnDevice(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		err = par.For(ctx, n, 1, s.threads, func(_, q, _ int) {
+		err = par.For(ctx, n, 1, s.threads, func(worker, q, _ int) {
 			candidates, rest := s.candidates(from+q, rows[q*most:(q+1)*most], squared[q*most:(q+1)*most])
-			s.found(from+q, s.decide(from+q, candidates, rest))
+			s.found(from+q, s.decide(ctx, &s.scratch[worker], from+q, candidates, rest))
 		})
 		if err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"libdsl/lib/errs"
+	"libdsl/lib/internal/simd"
 	"libdsl/lib/learner"
 	"libdsl/lib/rng"
 )
@@ -121,7 +122,24 @@ func near(t *testing.T, name string, got, want *Neighbours) {
 
 func none(int, int) bool { return false }
 
+// extremeRows are normalRows times 1e30 and 1e-30 by turns.
+func extremeRows(name string, n, dim int) []float32 {
+	rows := normalRows(name, n, dim)
+	for i := range rows {
+		rows[i] *= [2]float32{1e30, 1e-30}[i/dim%2]
+	}
+	return rows
+}
+
 func TestSearchEqualsSortingAllRows(t *testing.T) {
+	defer simd.Builds()[0].Use()
+	for _, b := range simd.Builds() {
+		b.Use()
+		t.Run(b.Name(), searchEqualsSortingAllRows)
+	}
+}
+
+func searchEqualsSortingAllRows(t *testing.T) {
 	for _, c := range []struct {
 		name                 string
 		rows                 func(name string, n, dim int) []float32
@@ -133,6 +151,8 @@ func TestSearchEqualsSortingAllRows(t *testing.T) {
 		{"one dimension", coarseRows, 9, 3, 1, 4, 0, AllLearners},
 		{"a few rows", normalRows, 50, 20, 8, 5, 0, AllLearners},
 		{"many equally similar rows", coarseRows, 600, 40, 3, 7, 0, AllLearners},
+		{"more queries than a piece", normalRows, 300, 2*queriesPerPiece + 5, 130, 9, 0, AllLearners},
+		{"huge and tiny rows", extremeRows, 300, 30, 7, 9, 0, AllLearners},
 		{"all rows", normalRows, 300, 3, 5, 300, 0, AllLearners},
 		{"more than a block and a segment", normalRows, 40_000, 2, 4, 10, 0, AllLearners},
 		{"more than the largest segment", coarseRows, 70_000, 4, 3, 10, 0, AllLearners},

@@ -32,10 +32,10 @@ type Neighbours struct {
 }
 
 // Search finds the rows most similar to queries [Q, D], which are brought to unit length: the cosine of the whole rows, or of learner's unit parts
-// z_k, where a part of zeros has similarity 0 to all. float32 products find the candidates and float64 ones, summed from the first dimension on, decide:
+// z_k, where a part of zeros has similarity 0 to all. float32 products find the candidates and float64 ones decide:
 // results are those of sorting all rows by float64 products, similarities are these rounded to float32.
 //
-// Memory beside the result is bounded by a few hundred kilobytes per thread, or 12 bytes for each of K neighbours of a few queries, and the learner's
+// Memory beside the result is bounded by a megabyte per thread, or 16 bytes for each of K neighbours of a few hundred queries per thread, and the learner's
 // part of the gallery, [N, |N_k|] float32, which is kept.
 //
 // Errors: errs.Invalid for K or learner out of range, shapes that disagree, ids of the other kind than the gallery's, rows that are zero or not

@@ -13,6 +13,7 @@ namespace DSL_ISA {
 #include "simd_vector.h"
 #include "simd_dots.h"
 #include "simd_rows.h"
+#include "simd_above.h"
 
 } // namespace DSL_ISA
 
@@ -22,5 +23,7 @@ namespace DSL_ISA {
 #define DSL_NAME(isa) DSL_TEXT(isa)
 
 extern "C" const dsl_simd DSL_TABLE(DSL_ISA) = {
-    DSL_NAME(DSL_ISA), DSL_ISA::dots, DSL_ISA::wide_dots, DSL_ISA::squares_of_floats, DSL_ISA::squares_of_doubles, DSL_ISA::add_rows,
+    DSL_NAME(DSL_ISA),           DSL_BYTES,         DSL_ISA::dots,   DSL_ISA::wide_dots, DSL_ISA::squares_of_floats,
+    DSL_ISA::squares_of_doubles, DSL_ISA::add_rows, DSL_ISA::turn32, DSL_ISA::turn64,    DSL_ISA::above32,
+    DSL_ISA::above64,
 };

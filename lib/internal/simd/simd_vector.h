@@ -16,17 +16,29 @@ constexpr int TILE_ROWS = 8, TILE_VECTORS = 3;
 constexpr int TILE_ROWS = 6, TILE_VECTORS = 2;
 #endif
 
-// a*b + c, rounded once where the processor can.
+// fma is a*b + c, rounded once where the processor can; greater has a bit for each lane of a that is above b's.
 #if DSL_BYTES == 64
 static inline vf fma(vf a, vf b, vf c) { return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
 static inline vd fma(vd a, vd b, vd c) { return (vd)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c); }
+static inline uint32_t greater(vf a, vf b) { return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_GT_OQ); }
+static inline uint32_t greater(vd a, vd b) { return _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_GT_OQ); }
 #elif DSL_BYTES == 32
 static inline vf fma(vf a, vf b, vf c) { return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
 static inline vd fma(vd a, vd b, vd c) { return (vd)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c); }
+static inline uint32_t greater(vf a, vf b) { return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps((__m256)a, (__m256)b, _CMP_GT_OQ)); }
+static inline uint32_t greater(vd a, vd b) { return (uint32_t)_mm256_movemask_pd(_mm256_cmp_pd((__m256d)a, (__m256d)b, _CMP_GT_OQ)); }
 #else
 static inline vf fma(vf a, vf b, vf c) { return a * b + c; }
 static inline vd fma(vd a, vd b, vd c) { return a * b + c; }
+template <class V> static inline uint32_t greater(V a, V b) {
+    uint32_t bits = 0;
+    for (unsigned l = 0; l < sizeof(V) / sizeof(a[0]); l++) bits |= (uint32_t)(a[l] > b[l]) << l;
+    return bits;
+}
 #endif
+
+static inline vf splat(float v) { return v - vf{}; }
+static inline vd splat(double v) { return v - vd{}; }
 
 // LANES numbers as doubles.
 static inline vd wide(const double *p) { return *(const vd *)p; }
@@ -49,3 +61,16 @@ static inline double sum_lanes(vd v) {
 }
 
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+// Subnormal numbers are 0 on this thread while there is one of these.
+#if defined(__x86_64__)
+struct flush_subnormals {
+    uint32_t before = _mm_getcsr();
+    flush_subnormals() { _mm_setcsr(before | 0x8040); }
+    ~flush_subnormals() { _mm_setcsr(before); }
+};
+#else
+struct flush_subnormals {
+    flush_subnormals() {}
+};
+#endif
