@@ -131,22 +131,6 @@ func TestBadArgumentsAreInvalid(t *testing.T) {
 	}
 }
 
-func TestDotsDoNotDependOnTheRowsAround(t *testing.T) {
-	const n, dim = 11, 37
-	x := draw(6, n*dim)
-	whole := make([]float32, n*n)
-	Dots(x, x, dim, whole, n)
-	for i := range n {
-		for j := range n {
-			var one [1]float32
-			Dots(x[i*dim:(i+1)*dim], x[j*dim:(j+1)*dim], dim, one[:], 1)
-			if whole[i*n+j] != one[0] || whole[i*n+j] != whole[j*n+i] {
-				t.Fatalf("rows %d, %d: got %v and %v mirrored, want %v", i, j, whole[i*n+j], whole[j*n+i], one[0])
-			}
-		}
-	}
-}
-
 func TestSteadyStateAllocatesNothing(t *testing.T) {
 	const n, dim = 16, 8
 	x, g, grad := draw(7, n*dim), make([]float64, n*n), make([]float32, n*dim)

@@ -8,6 +8,7 @@ import (
 	"libdsl/lib/distance"
 	"libdsl/lib/errs"
 	"libdsl/lib/internal/par"
+	"libdsl/lib/internal/simd"
 )
 
 // N images, D embedding dimension, R the number of relevant images of a query.
@@ -42,16 +43,14 @@ type Retrieval struct {
 	GroupExcluded *Averages // also without the query's whole group; nil without groups
 }
 
-// queriesPerPiece is the number of queries that share one pass over the gallery, a multiple of the kernel's three; a worker needs 4·N·queriesPerPiece bytes.
-const queriesPerPiece = 15
-
 // Retrieve lets each row of x [N, dim] query all others by Euclidean distance and scores the ranking by labels [N].
 // The query itself is excluded; with groups [N] (patient, lesion, study; negative: none), every score is also given with
 // the query's whole group excluded. Ties go to the lowest index.
 //
-// Distances are ranked in float32: rows of unit length nearer to each other than about 1e-3 may swap.
-// Memory is O(N·queriesPerPiece) per thread, with a device O(N·deviceQueries) in all. The result does not depend on threads.
-// Errors: errs.Invalid for shapes that disagree, no row, or a row that is not finite; errs.Cancelled.
+// Distances are float64's. A device's are float32's: there rows of unit length nearer to each other than about 1e-3 may swap.
+// Memory is about 16 bytes for each of the images that a few queries should find, per thread, some 64 MB unless one query's take more, and a 64th of x; with a device
+// O(N·deviceQueries) in all. The result does not depend on threads.
+// Errors: errs.Invalid for shapes that disagree, no row, or a row that is not finite, with a device also for one longer than 4e18; errs.Cancelled.
 // Sources: R-precision and MAP@R as in Musgrave, Belongie and Lim, ECCV 2020.
 func Retrieve(ctx context.Context, x []float32, dim int, labels, groups []int64, o Options) (*Retrieval, error) {
 	if err := distance.CheckRows("metric: retrieval", x, dim); err != nil {
@@ -64,8 +63,8 @@ func Retrieve(ctx context.Context, x []float32, dim int, labels, groups []int64,
 	}
 	s := newSearch(x, dim, labels, groups, par.Threads(o.Threads))
 	for i, h := range s.half {
-		if !(h < 1e37) { // the scores must stay below float32's 3.4e38
-			return nil, errs.New(errs.Invalid, "metric: retrieval: row %d: got length %.3g, want less than 4e18", i, math.Sqrt(2*float64(h)))
+		if o.Device != nil && !(h < 1e37) { // the scores must stay below float32's 3.4e38
+			return nil, errs.New(errs.Invalid, "metric: retrieval: row %d: got length %.3g, want less than 4e18", i, math.Sqrt(2*h))
 		}
 	}
 	if err := s.run(ctx, o); err != nil {
@@ -84,7 +83,10 @@ type search struct {
 	x              []float32
 	n, dim         int
 	labels, groups []int64
-	half           []float32 // [N], half the squared lengths: ⟨q, x⟩ − ‖x‖²/2 ranks as −‖q − x‖ does
+	half           []float64 // [N], half the squared lengths: ⟨q, x⟩ − ‖x‖²/2 ranks as −‖q − x‖ does
+	sizes          extents
+	sample         []float32 // [N/sampleStride, dim], some of the rows
+	sampleHalf     []float64 // of them
 	self, group    []outcome // [N], one per query
 	scratch        []scratch
 }
@@ -95,20 +97,16 @@ type outcome struct {
 	scores   Scores
 }
 
-// scratch is one worker's memory.
-type scratch struct {
-	dots []float32 // [queriesPerPiece, N]
-	sort ranking
-}
-
 func newSearch(x []float32, dim int, labels, groups []int64, workers int) *search {
 	n := len(x) / dim
-	s := &search{x: x, n: n, dim: dim, labels: labels, groups: groups, half: make([]float32, n),
+	s := &search{x: x, n: n, dim: dim, labels: labels, groups: groups, half: make([]float64, n), sizes: newExtents(labels, groups),
 		self: make([]outcome, n), scratch: make([]scratch, workers)}
-	for i := range n {
-		row := x[i*dim : (i+1)*dim]
-		distance.Dots(row, row, dim, s.half[i:i+1], 1)
+	simd.Squares(x, dim, s.half)
+	for i := range s.half {
 		s.half[i] /= 2
+	}
+	for i := 0; n >= leastSampled && i < n; i += sampleStride {
+		s.sample, s.sampleHalf = append(s.sample, x[i*dim:(i+1)*dim]...), append(s.sampleHalf, s.half[i])
 	}
 	if groups != nil {
 		s.group = make([]outcome, n)
@@ -121,7 +119,7 @@ func (s *search) run(ctx context.Context, o Options) error {
 	if o.Device != nil {
 		return s.runOnDevice(ctx, o)
 	}
-	return par.For(ctx, s.n, queriesPerPiece, o.Threads, func(worker, lo, hi int) { s.queries(&s.scratch[worker], lo, hi) })
+	return par.For(ctx, s.n, s.sizes.queriesPerPiece(s.n), o.Threads, func(worker, lo, hi int) { s.queries(ctx, &s.scratch[worker], lo, hi) })
 }
 
 // deviceQueries is the number of queries whose distances come from a device at a time.
@@ -146,7 +144,7 @@ func (s *search) runOnDevice(ctx context.Context, o Options) error {
 			for i, d := range nearness {
 				nearness[i] = -d
 			}
-			s.query(&s.scratch[worker], lo+q, nearness)
+			s.query(lo+q, s.scratch[worker].sort.descending(nearness))
 		})
 		if err != nil {
 			return err
@@ -155,51 +153,28 @@ func (s *search) runOnDevice(ctx context.Context, o Options) error {
 	return nil
 }
 
-// queries ranks and scores the queries lo..hi-1.
-func (s *search) queries(w *scratch, lo, hi int) {
-	w.dots = distance.Resize(w.dots, queriesPerPiece*s.n)
-	distance.Products(s.x[lo*s.dim:hi*s.dim], s.x, s.dim, w.dots, s.n)
-	for q := lo; q < hi; q++ {
-		score := w.dots[(q-lo)*s.n : (q-lo+1)*s.n]
-		for i, h := range s.half {
-			score[i] -= h
-		}
-		s.query(w, q, score)
-	}
-}
-
-// query scores query q, given how near all rows are: the greater, the nearer.
-func (s *search) query(w *scratch, q int, nearness []float32) {
-	order := w.sort.descending(nearness)
+// query scores query q, given the nearest rows in order, as many of them as the scores depend on.
+func (s *search) query(q int, order []uint32) {
 	s.self[q] = s.judge(order, q, false)
 	if s.groups != nil {
 		s.group[q] = s.judge(order, q, true)
 	}
 }
 
-// judge walks down a ranking of all images and scores it for query q.
+// judge walks down a ranking and scores it for query q.
 func (s *search) judge(order []uint32, q int, wholeGroup bool) outcome {
-	label := s.labels[q]
-	excluded := func(i int) bool {
-		return i == q || wholeGroup && s.groups[q] >= 0 && s.groups[i] == s.groups[q]
-	}
-	var o outcome
-	for i, l := range s.labels {
-		if l == label && !excluded(i) {
-			o.relevant++
-		}
-	}
+	o := outcome{relevant: s.sizes.relevant(q, wholeGroup)}
 	if o.relevant == 0 {
 		return o
 	}
-	rank, hits, first := 0, 0, 0
+	label, rank, hits, first := s.labels[q], 0, 0, 0
 	var precision float64
 	for _, id := range order {
 		i := int(id)
-		if excluded(i) {
+		if i == q || wholeGroup && s.groups[q] >= 0 && s.groups[i] == s.groups[q] {
 			continue
 		}
-		if rank++; rank > o.relevant && first > 0 {
+		if rank++; rank > max(o.relevant, Ks[len(Ks)-1]) {
 			break
 		}
 		if s.labels[i] != label {
@@ -214,7 +189,7 @@ func (s *search) judge(order []uint32, q int, wholeGroup bool) outcome {
 		}
 	}
 	for j, k := range Ks {
-		if first <= k {
+		if first > 0 && first <= k {
 			o.scores.RecallAtK[j] = 1
 		}
 	}
