@@ -20,7 +20,7 @@ func goTrain(dataset C.uintptr_t, o *C.dsl_train_options, token C.uintptr_t, mad
 		if err != nil {
 			return err
 		}
-		if o.reserved != 0 || o.reserved2 != 0 {
+		if o.reserved != 0 {
 			return errs.New(errs.AbiMismatch, "capi: dsl_train_options: reserved is set")
 		}
 		ctx, stop := watch(token)
@@ -47,7 +47,7 @@ func trainOptions(o *C.dsl_train_options) dsl.TrainOptions {
 		WarmupShare: optional(o.warmup_share), FinetuneShare: optional(o.finetune_share),
 		Loss: text(o.loss), Mining: text(o.mining), Beta: text(o.beta), ClusterSpace: text(o.cluster_space),
 		ReclusterEvery: int(o.recluster_every), Patience: int(o.patience), EmbeddingRate: float64(o.embedding_rate),
-		Resume: o.resume != 0, CheckpointEveryS: float64(o.checkpoint_every_s),
+		ExactConvolutions: o.exact_convolutions != 0, Resume: o.resume != 0, CheckpointEveryS: float64(o.checkpoint_every_s),
 	}
 }
 

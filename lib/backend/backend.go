@@ -70,9 +70,9 @@ type Device struct {
 // Options of an executor.
 type Options struct {
 	Threads int // CPU threads of the team, 0 for all that the process may use
-	// Winograd allows Winograd convolutions forward and for the data gradient where they are faster. They round three to five times
-	// as much as direct convolution (1e-6 of the output's norm against 2e-7), so training leaves it off. Weight gradients, where
-	// Winograd rounds no more than direct convolution, use it always.
+	// Winograd allows Winograd convolutions forward and for the data gradient where they are faster. They round two to eight times
+	// as much as direct convolution (up to 1.7e-6 of the output's norm against 2e-7). Weight gradients, where Winograd rounds no more than
+	// direct convolution, use it always.
 	Winograd bool
 }
 

@@ -49,6 +49,8 @@ type TrainOptions struct {
 	Patience        int    // validations
 	EmbeddingRate   float64
 
+	ExactConvolutions bool // no Winograd convolutions on the CPU
+
 	Resume           bool    // go on from the checkpoint beside OutPath, train.CheckpointPath of it, if there is one
 	CheckpointEveryS float64 // seconds within an epoch; 0 is train.DefaultCheckpointEvery, negative makes no checkpoints
 }
@@ -110,6 +112,7 @@ func trainOptions(o TrainOptions) (train.Options, error) {
 		InputSize: o.InputSize, Learners: o.Learners, Epochs: o.Epochs, Steps: o.Steps, BatchSize: o.BatchSize,
 		ImagesPerClass: o.ImagesPerClass, LearningRate: o.LearningRate, WarmupShare: o.WarmupShare, FinetuneShare: o.FinetuneShare, Threads: threads(o.Threads), Workers: threads(o.Threads), Seed: o.Seed,
 		Loss: o.Loss, Mining: o.Mining, Beta: o.Beta, ClusterSpace: o.ClusterSpace, ReclusterEvery: o.ReclusterEvery, Patience: o.Patience, EmbeddingRate: o.EmbeddingRate,
+		ExactConvolutions: o.ExactConvolutions,
 	}
 	if o.InitPath == "" {
 		return t, nil

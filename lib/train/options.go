@@ -43,10 +43,12 @@ type Options struct {
 	ReclusterEvery int      // epochs; 0: as the length of the run asks for
 	Patience       int      // validations without a better NMI before a growth; 0: the same
 	ClusterSpace   string   // EmbeddingSpace or PenultimateSpace
-	Threads        int      // CPU threads, 0 for all
-	Workers        int      // goroutines that decode and augment, 0 for as many as threads
-	Seed           uint64
-	Checkpoints    Checkpoints // how the run is kept; no part of what is trained
+	// ExactConvolutions does without Winograd convolutions on the CPU (backend.Options).
+	ExactConvolutions bool
+	Threads           int // CPU threads, 0 for all
+	Workers           int // goroutines that decode and augment, 0 for as many as threads
+	Seed              uint64
+	Checkpoints       Checkpoints // how the run is kept; no part of what is trained
 }
 
 // The vectors that K-means groups.

@@ -189,7 +189,7 @@ func (t *Trainer) openNetwork(a model.Arch, w model.Weights) error {
 		s.Close()
 		return err
 	}
-	if t.runner, err = model.NewRunner(a, t.backend, s, backend.Options{Threads: t.o.Threads}, false); err != nil {
+	if t.runner, err = model.NewRunner(a, t.backend, s, backend.Options{Threads: t.o.Threads, Winograd: !t.o.ExactConvolutions}, false); err != nil {
 		s.Close()
 		return err
 	}

@@ -102,7 +102,7 @@ static void training(void) {
     MEMBER(dsl_train_options, embedding_rate);
     MEMBER(dsl_train_options, checkpoint_every_s);
     MEMBER(dsl_train_options, resume);
-    MEMBER(dsl_train_options, reserved2);
+    MEMBER(dsl_train_options, exact_convolutions);
 }
 
 static void indexes(void) {

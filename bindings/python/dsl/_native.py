@@ -151,7 +151,7 @@ class TrainOptions(ctypes.Structure):
         ("embedding_rate", c_double),
         ("checkpoint_every_s", c_double),
         ("resume", c_int32),
-        ("reserved2", c_int32),
+        ("exact_convolutions", c_int32),
     ]
 
 

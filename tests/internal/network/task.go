@@ -25,9 +25,9 @@ const rate, decay = 1e-6, 1e-4
 
 // NewTask compiles "infer", "train" (forward, backward from the folder's dL/de, Adam) or "learn" (dL/de comes from the margin loss of one learner).
 func (n *Network) NewTask(kind string, be backend.Backend, o backend.Options) (*Task, error) {
+	o.Winograd = true // as models and trainings have it
 	switch kind {
 	case "infer":
-		o.Winograd = true
 		return n.newInferTask(be, o)
 	case "train", "learn":
 		return n.newTrainTask(kind, be, o)
