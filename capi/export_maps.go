@@ -5,7 +5,11 @@ package main
 */
 import "C"
 
-import "libdsl/lib/dsl"
+import (
+	"context"
+
+	"libdsl/lib/dsl"
+)
 
 //export goModelNumClasses
 func goModelNumClasses(model C.uintptr_t, out *C.int32_t, message **C.char) C.int32_t {
@@ -61,6 +65,17 @@ func goSessionClassMap(session, image C.uintptr_t, label C.int64_t, token C.uint
 
 //export goSessionSelfMap
 func goSessionSelfMap(session, image, token C.uintptr_t, grid *C.float, gridCapacity C.size_t, original *C.float, capacity C.size_t, message **C.char) C.int32_t {
+	return oneMap((*dsl.Session).SelfMap, session, image, token, grid, gridCapacity, original, capacity, message)
+}
+
+//export goSessionActivationMap
+func goSessionActivationMap(session, image, token C.uintptr_t, grid *C.float, gridCapacity C.size_t, original *C.float, capacity C.size_t, message **C.char) C.int32_t {
+	return oneMap((*dsl.Session).ActivationMap, session, image, token, grid, gridCapacity, original, capacity, message)
+}
+
+// oneMap is a call that writes a map of one image.
+func oneMap(write func(s *dsl.Session, ctx context.Context, img *dsl.Image, grid, original []float32) error, session, image, token C.uintptr_t,
+	grid *C.float, gridCapacity C.size_t, original *C.float, capacity C.size_t, message **C.char) C.int32_t {
 	return guard(message, func(c *call) error {
 		s, img, err := sessionAndImage(c, session, image)
 		if err != nil {
@@ -72,7 +87,7 @@ func goSessionSelfMap(session, image, token C.uintptr_t, grid *C.float, gridCapa
 		}
 		ctx, stop := watch(token)
 		defer stop()
-		return s.SelfMap(ctx, img, g, o)
+		return write(s, ctx, img, g, o)
 	})
 }
 

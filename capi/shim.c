@@ -268,6 +268,11 @@ int32_t dsl_session_self_map(dsl_session *session, const dsl_image *image, const
     CALL(goSessionSelfMap, H(session), H(image), H(cancel), out_grid, grid_capacity, out_map, map_capacity);
 }
 
+int32_t dsl_session_activation_map(dsl_session *session, const dsl_image *image, const dsl_cancel_token *cancel,
+                                   float *out_grid, size_t grid_capacity, float *out_map, size_t map_capacity) {
+    CALL(goSessionActivationMap, H(session), H(image), H(cancel), out_grid, grid_capacity, out_map, map_capacity);
+}
+
 int32_t dsl_session_evaluate_masks(dsl_session *session, const dsl_dataset *dataset, const char *source,
                                    const char *split, const dsl_cancel_token *cancel, dsl_report **out_report) {
     CREATE(goSessionEvaluateMasks, out_report, H(session), H(dataset), (char *)source, (char *)split, H(cancel));

@@ -3,9 +3,9 @@
 
     python3 examples/weak_labels.py manifest.csv --model attention.dsl [--classifier classifier.dsl] --out FOLDER
 
-The manifest has masks and the splits train, val and test. Maps are the model's attention and, with a classification network, its Grad-CAM. The masks of the
-val split choose a threshold for each kind of map; the maps of the train split above it (or below, where that fits better) are its proxy masks,
-which a small U-Net learns. FOLDER gets results.txt and results.json with Dice and IoU on the test split, and sheet.png. Needs PyTorch.
+The manifest has masks and the splits train, val and test. Maps are the model's attention, where its features are strong (activation) and, with a
+classification network, its Grad-CAM. The masks of the val split choose a threshold for each kind of map; the maps of the train split above it (or below,
+where that fits better) are its proxy masks, which a small U-Net learns. FOLDER gets results.txt and results.json with Dice and IoU on the test split, and sheet.png. Needs PyTorch.
 """
 
 import argparse
@@ -25,13 +25,13 @@ import dsl  # noqa: E402
 import pictures  # noqa: E402
 
 SHOWN = 6
-TITLES = {"attention": "attention", "grad_cam": "Grad-CAM", "self": "self map"}
+TITLES = {"attention": "attention", "grad_cam": "Grad-CAM", "self": "self map", "activation": "activation"}
 
 
 def parse(arguments):
     parser = argparse.ArgumentParser(prog="weak_labels.py", description=__doc__.split("\n\n")[0])
     parser.add_argument("manifest", help="a manifest.csv with masks and the splits train, val and test")
-    parser.add_argument("--model", required=True, help="a .dsl file whose attention is looked at")
+    parser.add_argument("--model", required=True, help="a .dsl file whose attention and features are looked at")
     parser.add_argument("--classifier", help="a .dsl file of a classification network, for Grad-CAM")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder of the results")
     parser.add_argument("--unet-steps", type=int, default=400, help="steps of 16 images for each U-Net")
@@ -153,7 +153,7 @@ def run(options):
         raise ValueError(f"{pathlib.Path(options.manifest).name}: got {len(train)} training and {len(test)} test images with masks, want some of both")
     if options.images:
         train = [train[i] for i in np.sort(np.random.default_rng(options.seed).permutation(len(train))[: options.images])]
-    maps = [Maps(options.model, options.manifest, "attention", options.threads)]
+    maps = [Maps(options.model, options.manifest, source, options.threads) for source in ("attention", "activation")]
     if options.classifier:
         maps.append(Maps(options.classifier, options.manifest, "grad_cam", options.threads))
     mean = maps[0].scores["mean"]

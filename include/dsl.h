@@ -312,11 +312,16 @@ DSL_CHECKED int32_t dsl_session_class_map(dsl_session *session, const dsl_image 
 DSL_CHECKED int32_t dsl_session_self_map(dsl_session *session, const dsl_image *image, const dsl_cancel_token *cancel,
                                          float *out_grid, size_t grid_capacity, float *out_map, size_t map_capacity);
 
+/* Where an image has strong features: (|F(p)| - least) / (greatest - least), |.| the Euclidean norm over the channels of the feature map F
+ * before the attention, in [0, 1]; all 0 where all places are equal. out_grid and out_map: as in dsl_session_heatmap. */
+DSL_CHECKED int32_t dsl_session_activation_map(dsl_session *session, const dsl_image *image, const dsl_cancel_token *cancel,
+                                               float *out_grid, size_t grid_capacity, float *out_map, size_t map_capacity);
+
 /* Scores maps against the masks of a split ("test", ...; NULL or "" for all images): Dice and IoU of the regions that a threshold makes of
  * them (0.5; Otsu's of each image; the best of the validation images), the pointing game, and the same for two regions without any map: all
  * pixels, and a centred disc. Threshold, side (values above or below it are foreground) and radius are chosen on the split "val" and
  * nothing else. source: "attention" (dsl_session_heatmap), "grad_cam" (dsl_session_class_map of the predicted class), "self"
- * (dsl_session_self_map); NULL or "" for "grad_cam" of a classification network and "attention" of others.
+ * (dsl_session_self_map), "activation" (dsl_session_activation_map); NULL or "" for "grad_cam" of a classification network and "attention" of others.
  *
  * A mask is nonzero inside, covers its picture in any size, and lies in the file's own pixel grid, as heatmaps do. Images without a mask are
  * left out and counted. An empty mask and an empty region have Dice and IoU 1; empty masks are not in the pointing game. The report

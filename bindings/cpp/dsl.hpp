@@ -393,7 +393,15 @@ public:
         return h;
     }
 
-    // Maps against masks, as JSON. source: "attention", "grad_cam", "self", or "" for the model's own.
+    // Where an image has strong features, in [0, 1].
+    Heatmap activation_map(const Image &image, const CancelToken *cancel = nullptr) {
+        Heatmap h = room(image);
+        detail::check(dsl_session_activation_map(handle_.get(), image.get(), handle_of(cancel), h.grid.values.data(),
+                                                 h.grid.values.size(), h.original.values.data(), h.original.values.size()));
+        return h;
+    }
+
+    // Maps against masks, as JSON. source: "attention", "grad_cam", "self", "activation", or "" for the model's own.
     std::string evaluate_masks(const Dataset &dataset, const std::string &source = "", const std::string &split = "test",
                                const CancelToken *cancel = nullptr) {
         dsl_report *report = nullptr;

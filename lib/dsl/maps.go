@@ -34,6 +34,12 @@ func (s *Session) SelfMap(ctx context.Context, img *Image, grid, original []floa
 	return s.mapped(img, grid, original, func(p model.Picture, raw []float32) error { return s.net.SelfMap(ctx, p, raw) })
 }
 
+// ActivationMap writes where an image has strong features: see model.Session.ActivationMap. grid and original are those of Heatmap.
+// Errors: BufferTooSmall, Cancelled.
+func (s *Session) ActivationMap(ctx context.Context, img *Image, grid, original []float32) error {
+	return s.mapped(img, grid, original, func(p model.Picture, raw []float32) error { return s.net.ActivationMap(ctx, p, raw) })
+}
+
 // mapped computes a map of a whole image: raw on its grid, and spread over the original's pixels.
 func (s *Session) mapped(img *Image, grid, original []float32, compute func(p model.Picture, raw []float32) error) error {
 	gh, gw, err := s.GridSize(img)
@@ -66,15 +72,16 @@ func (s *Session) mapped(img *Image, grid, original []float32, compute func(p mo
 
 // Sources of maps that EvaluateMasks scores.
 const (
-	AttentionMap = "attention" // Heatmap
-	GradCAM      = "grad_cam"  // ClassMap of the predicted class
-	SelfMap      = "self"      // SelfMap
+	AttentionMap = "attention"  // Heatmap
+	GradCAM      = "grad_cam"   // ClassMap of the predicted class
+	SelfMap      = "self"       // SelfMap
+	Activation   = "activation" // ActivationMap
 )
 
 // sourceOf completes the name of a source, "" being the model's own: Grad-CAM for a classification network, else attention.
 func (s *Session) sourceOf(name string) (string, error) {
 	switch name {
-	case AttentionMap, GradCAM, SelfMap:
+	case AttentionMap, GradCAM, SelfMap, Activation:
 		return name, nil
 	case "":
 		if s.model.net.Head == model.ClassificationHead {
@@ -82,7 +89,7 @@ func (s *Session) sourceOf(name string) (string, error) {
 		}
 		return AttentionMap, nil
 	}
-	return "", errs.New(errs.Invalid, "dsl: source: got %q, want %q, %q or %q", name, AttentionMap, GradCAM, SelfMap)
+	return "", errs.New(errs.Invalid, "dsl: source: got %q, want %q, %q, %q or %q", name, AttentionMap, GradCAM, SelfMap, Activation)
 }
 
 // maps computes the maps of a source; the session is locked.
@@ -99,6 +106,8 @@ func (s *Session) maps(source string) eval.MapFunc {
 			_, err = s.net.ClassMap(ctx, p, Predicted, grid)
 		case SelfMap:
 			err = s.net.SelfMap(ctx, p, grid)
+		case Activation:
+			err = s.net.ActivationMap(ctx, p, grid)
 		default:
 			err = s.net.Attention(ctx, p, grid)
 		}

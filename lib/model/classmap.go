@@ -3,6 +3,7 @@ package model
 import (
 	"context"
 	"math"
+	"slices"
 
 	"libdsl/lib/errs"
 )
@@ -82,6 +83,32 @@ func (s *Session) SelfMap(ctx context.Context, p Picture, grid []float32) error 
 		wide[i] = float64(v)
 	}
 	positive(wide, grid)
+	return nil
+}
+
+// ActivationMap writes where one image has strong features into grid [H',W'] (see Grid): (‖F(p)‖ − least)/(greatest − least) of the feature map F before
+// the attention, in [0, 1]; 0 where all places are equal. Errors: Invalid for the image or the size of grid; Cancelled, Device.
+func (s *Session) ActivationMap(ctx context.Context, p Picture, grid []float32) error {
+	if err := s.checkGrid(p, grid); err != nil {
+		return err
+	}
+	x, err := s.side(ctx, p)
+	if err != nil {
+		return err
+	}
+	norms := make([]float64, len(grid))
+	c := len(x.features) / len(grid)
+	for i := range norms {
+		for _, v := range x.features[i*c:][:c] {
+			norms[i] += float64(v) * float64(v)
+		}
+		norms[i] = math.Sqrt(norms[i])
+	}
+	least := slices.Min(norms)
+	for i := range norms {
+		norms[i] -= least
+	}
+	positive(norms, grid)
 	return nil
 }
 

@@ -140,6 +140,44 @@ func TestTheSelfMapIsThePositivePartOfAPairsMap(t *testing.T) {
 	}
 }
 
+func TestTheActivationMapIsTheScaledNormOfTheFeatures(t *testing.T) {
+	for name, m := range map[string]*Model{"embedding": testModel(t, small), "classification": classifier(t)} {
+		s := session(t, m)
+		p := Picture{noise("x", 48*48*3), 48, 48}
+		x, err := s.side(context.Background(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		grid, want := make([]float32, 9), make([]float64, 9)
+		if err := s.ActivationMap(context.Background(), p, grid); err != nil {
+			t.Fatal(err)
+		}
+		for i, v := range x.features {
+			want[i*9/len(x.features)] += float64(v) * float64(v)
+		}
+		low, high := math.Inf(1), 0.0
+		for _, v := range want {
+			low, high = min(low, math.Sqrt(v)), max(high, math.Sqrt(v))
+		}
+		for i, v := range want {
+			if v := (math.Sqrt(v) - low) / (high - low); math.Abs(float64(grid[i])-v) > 1e-6 {
+				t.Errorf("%s, place %d: got %v, want %v", name, i, grid[i], v)
+			}
+		}
+	}
+}
+
+func TestAnActivationMapOfEqualPlacesIsZero(t *testing.T) {
+	m := testModel(t, small)
+	grid := []float32{1}
+	if err := session(t, m).ActivationMap(context.Background(), Picture{noise("x", 16*16*3), 16, 16}, grid); err != nil {
+		t.Fatal(err)
+	}
+	if grid[0] != 0 {
+		t.Errorf("one place: got %v, want 0", grid[0])
+	}
+}
+
 func TestClassProbabilitiesAreTheSoftmaxOfTheScores(t *testing.T) {
 	m := classifier(t)
 	s := session(t, m)
@@ -189,6 +227,7 @@ func TestClassMapsRefuseWhatMakesNoSense(t *testing.T) {
 		{"probabilities of a network without class scores", other.Classify(ctx, 0, nil, nil), errs.Unsupported},
 		{"too little room for probabilities", s.Classify(ctx, 1, nil, grid[:1]), errs.Invalid},
 		{"too little room for a self map", other.SelfMap(ctx, p, grid[:3]), errs.Invalid},
+		{"too little room for an activation map", other.ActivationMap(ctx, p, grid[:3]), errs.Invalid},
 	} {
 		if errs.KindOf(c.err) != c.want {
 			t.Errorf("%s: got %v, want kind %v", c.name, c.err, c.want)

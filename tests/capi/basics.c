@@ -82,6 +82,7 @@ static void nulls(void) {
     CHECK_STATUS(dsl_model_num_classes(NULL, NULL), DSL_STATUS_INVALID, "model");
     CHECK_STATUS(dsl_session_classify(NULL, NULL, 0, NULL, NULL, 0), DSL_STATUS_INVALID, "session");
     CHECK_STATUS(dsl_session_class_map(NULL, NULL, 0, NULL, NULL, 0, NULL, 0, NULL), DSL_STATUS_INVALID, "session");
+    CHECK_STATUS(dsl_session_activation_map(NULL, NULL, NULL, NULL, 0, NULL, 0), DSL_STATUS_INVALID, "session");
     CHECK_STATUS(dsl_session_self_map(NULL, NULL, NULL, NULL, 0, NULL, 0), DSL_STATUS_INVALID, "session");
     CHECK_STATUS(dsl_session_evaluate_masks(NULL, NULL, NULL, NULL, NULL, NULL), DSL_STATUS_INVALID, "out_report");
     CHECK_STATUS(dsl_train(NULL, NULL, NULL, NULL), DSL_STATUS_INVALID, "dsl_train_options");

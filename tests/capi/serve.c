@@ -380,7 +380,10 @@ static void mapping(dsl_session *session, const dsl_dataset *dataset, const dsl_
     }
     CHECK(top == 1);
     CHECK_STATUS(dsl_session_self_map(session, images[0], NULL, NULL, 0, map, 5), DSL_STATUS_BUFFER_TOO_SMALL, "1024");
+    CHECK_OK(dsl_session_activation_map(session, images[0], NULL, grid, (size_t)gh * (size_t)gw, NULL, 0));
+    CHECK_STATUS(dsl_session_activation_map(session, images[0], NULL, NULL, 0, map, 5), DSL_STATUS_BUFFER_TOO_SMALL, "1024");
     check_mask_scores(session, masked, "self", "\"source\": \"self\"");
+    check_mask_scores(session, masked, "activation", "\"source\": \"activation\"");
     check_mask_scores(session, masked, "attention", "\"source\": \"attention\"");
     CHECK_STATUS(dsl_session_evaluate_masks(session, masked, "saliency", NULL, NULL, &report), DSL_STATUS_INVALID, "saliency");
     CHECK_STATUS(dsl_session_evaluate_masks(session, masked, NULL, "tset", NULL, &report), DSL_STATUS_INVALID, "tset");

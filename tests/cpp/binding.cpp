@@ -144,8 +144,8 @@ static void chain() {
     const double sum = std::accumulate(why.b.original.values.begin(), why.b.original.values.end(), why.bias_b);
     CHECK(std::abs(sum - why.similarity) < 1e-4);
     CHECK(session.evaluate(dataset, "").find("\"nmi\"") != std::string::npos);
-    const dsl::Heatmap own = session.self_map(images[0]);
-    CHECK(*std::max_element(own.grid.values.begin(), own.grid.values.end()) == 1 && own.original.values.size() == 32 * 32);
+    for (const dsl::Heatmap &own : {session.self_map(images[0]), session.activation_map(images[0])})
+        CHECK(*std::max_element(own.grid.values.begin(), own.grid.values.end()) == 1 && own.original.values.size() == 32 * 32);
     CHECK(code_of([&] { session.classify(some); }) == DSL_STATUS_UNSUPPORTED);
     CHECK(code_of([&] { session.class_map(images[0]); }) == DSL_STATUS_UNSUPPORTED);
     CHECK(code_of([&] { session.evaluate_masks(dataset); }) == DSL_STATUS_NOT_FOUND);

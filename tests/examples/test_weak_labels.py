@@ -57,11 +57,11 @@ def test_the_example_compares_proxies_and_true_masks(trained, classifier, tmp_pa
     command = [PYTHON, ROOT / "examples" / "weak_labels.py", trained.manifest, "--model", trained.model, "--classifier", classifier, "--out", tmp_path, *SMALL]
     said = process.output(command)
     found = json.loads((tmp_path / "results.json").read_text())
-    names = ["U-Net on attention", "U-Net on Grad-CAM", "U-Net on true masks", "all foreground", "centre disc"]
+    names = ["U-Net on attention", "U-Net on activation", "U-Net on Grad-CAM", "U-Net on true masks", "all foreground", "centre disc"]
     for name in names:
         assert 0 <= found["mean"][name]["iou"] <= found["mean"][name]["dice"] <= 1
         assert f"{found['mean'][name]['dice']:.3f}" in (tmp_path / "results.txt").read_text() and name in said
-    assert set(found["maps"]) == {"attention", "grad_cam"} and found["maps"]["grad_cam"]["num_images"] == len(trained.images)
+    assert set(found["maps"]) == {"attention", "activation", "grad_cam"} and found["maps"]["grad_cam"]["num_images"] == len(trained.images)
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert min(sheet.size) > 300
 

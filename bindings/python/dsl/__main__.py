@@ -17,7 +17,7 @@ from .experiment import cli as experiment
 from .gallery import IMAGE_SUFFIXES, add_commands
 from .training import evaluate_masks, last_path
 
-SOURCES = ["attention", "grad_cam", "self"]
+SOURCES = ["attention", "grad_cam", "self", "activation"]
 DATA = "manifest.csv (path,label[,class_name][,split][,group]), a folder of a published data set, or one with a subfolder per class"
 
 

@@ -240,6 +240,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "dsl_model_num_classes": (c_int32, [_HANDLE, POINTER(c_int32)]),
     "dsl_session_classify": (c_int32, [_HANDLE, POINTER(c_void_p), c_size_t, _HANDLE, _FLOATS, c_size_t]),
     "dsl_session_class_map": (c_int32, [_HANDLE, _HANDLE, c_int64, _HANDLE, _FLOATS, c_size_t, _FLOATS, c_size_t, POINTER(c_int64)]),
+    "dsl_session_activation_map": (c_int32, [_HANDLE, _HANDLE, _HANDLE, _FLOATS, c_size_t, _FLOATS, c_size_t]),
     "dsl_session_self_map": (c_int32, [_HANDLE, _HANDLE, _HANDLE, _FLOATS, c_size_t, _FLOATS, c_size_t]),
     "dsl_session_evaluate_masks": (c_int32, [_HANDLE, _HANDLE, c_char_p, c_char_p, _HANDLE, _OUT]),
     "dsl_session_free": (None, [_HANDLE]),

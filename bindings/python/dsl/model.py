@@ -126,10 +126,15 @@ class Model:
         shapes as those of heatmap."""
         return self._maps("dsl_session_self_map", images, grid, window)
 
+    def activation_map(self, images: ImagesLike, *, grid: bool = False, window: Window | None = None) -> list[npt.NDArray[np.float32]]:
+        """Where an image has strong features: the norm of the feature map before the attention, scaled to [0, 1] for each image; shapes as those of
+        heatmap."""
+        return self._maps("dsl_session_activation_map", images, grid, window)
+
     def maps(self, images: ImagesLike, source: str = "", *, window: Window | None = None) -> list[npt.NDArray[np.float32]]:
-        """heatmap for the source "attention", grad_cam for "grad_cam", self_map for "self"; "" means "grad_cam" for a classification network and
-        "attention" for others."""
-        sources = {"attention": self.heatmap, "grad_cam": self.grad_cam, "self": self.self_map}
+        """heatmap for the source "attention", grad_cam for "grad_cam", self_map for "self", activation_map for "activation"; "" means "grad_cam"
+        for a classification network and "attention" for others."""
+        sources = {"attention": self.heatmap, "grad_cam": self.grad_cam, "self": self.self_map, "activation": self.activation_map}
         source = source or ("grad_cam" if self.info["head"] == "classification" else "attention")
         if source not in sources:
             raise Error(Status.INVALID, f'dsl: source: got "{source}", want one of {", ".join(sources)}')

@@ -185,7 +185,7 @@ def evaluate_masks(model: Model | str | os.PathLike[str], data: DataLike, source
     """Scores maps against the masks of a split ("" for all images): Dice and IoU for the thresholds "fixed" (0.5), "otsu" (of each image) and "best"
     (of the validation images), the pointing game, and the same for all pixels and for a centred disc.
 
-    source: "attention", "grad_cam", "self" (see Model.maps); "" means "grad_cam" for a classification network and "attention" for others.
+    source: "attention", "grad_cam", "self", "activation" (see Model.maps); "" means "grad_cam" for a classification network and "attention" for others.
     Threshold, side and radius are chosen on the split "val" only: result["validation"] has them, result["mean"] the means, result["images"]
     each image. An empty mask and an empty region have Dice and IoU 1.
     """

@@ -87,8 +87,14 @@ def test_the_self_map_is_the_positive_part_of_a_pair_s_map(model, images):
     np.testing.assert_allclose(model.self_map([images[0]], grid=True)[0], grid / grid.max(), atol=1e-5)
 
 
+def test_an_activation_map_fills_its_range(model, images):
+    for grid in model.activation_map(images[:2], grid=True):
+        assert grid.min() == 0 and grid.max() == 1
+
+
 def test_maps_are_those_of_their_source(classifier, images):
-    for source, method in (("attention", classifier.heatmap), ("grad_cam", classifier.grad_cam), ("self", classifier.self_map)):
+    for source, method in (("attention", classifier.heatmap), ("grad_cam", classifier.grad_cam), ("self", classifier.self_map),
+                           ("activation", classifier.activation_map)):  # fmt: skip
         np.testing.assert_array_equal(classifier.maps(images[:1], source)[0], method(images[:1])[0])
     assert code_of(lambda: classifier.maps(images[:1], "saliency")) == dsl.Status.INVALID
 
@@ -98,7 +104,7 @@ def dice(region, mask):
     return 2 * (region & mask).sum() / total if total else 1.0
 
 
-@pytest.mark.parametrize("source", ["attention", "grad_cam", "self"])
+@pytest.mark.parametrize("source", ["attention", "grad_cam", "self", "activation"])
 def test_scores_against_masks_are_those_of_a_loop(classifier, images, masked, source):
     scores = dsl.evaluate_masks(classifier, masked, source)
     assert (scores["source"], scores["num_images"], scores["num_without_mask"]) == (source, 5, 1)
@@ -148,7 +154,7 @@ def cli(*arguments):
     return run([sys.executable, "-m", "dsl", *arguments], env={**os.environ, "PYTHONPATH": str(Path(dsl.__file__).resolve().parents[1])})
 
 
-@pytest.mark.parametrize("source", ["attention", "grad_cam", "self"])
+@pytest.mark.parametrize("source", ["attention", "grad_cam", "self", "activation"])
 def test_proxy_masks_are_the_maps_side_of_the_threshold(classifier, images, source):
     values = classifier.maps(images[:1], source)[0]
     above, below = (classifier.proxy_masks(images[:1], 0.3, foreground=side, source=source)[0] for side in ("above", "below"))
