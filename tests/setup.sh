@@ -6,7 +6,7 @@
 declare -A DSL_PACKAGES=(
   [build]="cmake make g++ pkg-config libdnnl-dev libturbojpeg0-dev"
   [pictures]="python3 python3-numpy python3-pil python3-matplotlib python3-sklearn"
-  [bench]="python3-faiss python3-opencv"
+  [bench]="python3-faiss python3-opencv python3-onnx"
   [test]="python3-pytest python3-torch python3-pydicom python3-gdcm flatbuffers-compiler clang-19"
 )
 

@@ -17,7 +17,7 @@ def main():
     def seconds(n):
         told = []
         model = dsl.train(folder / "manifest.csv", folder / "model.dsl", learners=1, warmup_share=0, finetune_share=0, epochs=1 + n, input_size=size,
-                          batch_size=batch, threads=threads, device="cpu", checkpoint_every_s=-1, progress=told.append)  # fmt: skip
+                          batch_size=batch, images_per_class=batch // 8, threads=threads, device="cpu", checkpoint_every_s=-1, progress=told.append)  # fmt: skip
         model.close()
         start = next(p.elapsed_s for p in told if p.event == "validated")
         return [p.elapsed_s for p in told if p.event == "step"][-1] - start
