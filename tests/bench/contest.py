@@ -207,4 +207,4 @@ def agree(what, difference, tolerance):
     """The difference, when it is within the tolerance; else Failed."""
     if not difference <= tolerance:
         raise Failed(f"{what}: outputs differ by {difference:.1e}, more than {tolerance:.0e}")
-    return difference
+    return float(difference)

@@ -30,7 +30,7 @@ from contest import ROOT, Bar, Failed, Missing, Result, Settings
 
 ROWS = {row.name: row for group in (infer, train, epoch, decode, kmeans, knn, startup, scale) for row in group.ROWS}
 CACHE = ROOT / "build" / "bench"
-ENVIRONMENT = ("OPENBLAS_CORETYPE", "ATEN_CPU_CAPABILITY", "DSL_LIBRARY")
+ENVIRONMENT = ("OPENBLAS_CORETYPE", "ATEN_CPU_CAPABILITY")
 
 
 def options_of(arguments):
@@ -54,9 +54,12 @@ def options_of(arguments):
 
 
 def build():
-    """libdsl's sides; go leaves alone what is up to date. Returns their folder."""
+    """The library, the example in C and libdsl's sides, as far as they are not up to date. Returns the folder of the sides."""
     programs = CACHE / "programs"
     programs.mkdir(parents=True, exist_ok=True)
+    for command in (["--preset", "release"], ["--build", "--preset", "release", "--parallel", "--target", "example_embed"]):
+        subprocess.run(["cmake", *command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    os.environ["DSL_LIBRARY"] = str(ROOT / "build" / "release" / "lib" / "libdsl.so.1")
     packages = [f"./tests/bench/{name}" for name in ("run", "points", "pictures", "model")]
     subprocess.run(["go", "build", "-o", f"{programs}/", *packages], cwd=ROOT, check=True)
     return programs

@@ -30,17 +30,8 @@ case " $* " in
   *) dsl_setup build pictures test bench && install_onnxruntime ;;
 esac
 
-# The library and the example in C, for the rows that use libdsl from outside.
-build_library() {
-  cmake --preset release >/dev/null && cmake --build --preset release --parallel --target example_embed >build/bench/build.log 2>&1 && return
-  tail -n 20 build/bench/build.log >&2
-  return 1
-}
-
 # Debian's OpenBLAS takes new CPUs for old ones, and its PyTorch stays with AVX2 unless told otherwise. Peers get what the CPU has.
 if grep -q avx512f /proc/cpuinfo; then
   export OPENBLAS_CORETYPE="${OPENBLAS_CORETYPE:-SkylakeX}" ATEN_CPU_CAPABILITY="${ATEN_CPU_CAPABILITY:-avx512}"
 fi
-mkdir -p build/bench && build_library
-export DSL_LIBRARY="$PWD/build/release/lib/libdsl.so.1"
 exec "$PYTHON" tests/bench/run.py "$@"
