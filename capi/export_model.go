@@ -84,6 +84,31 @@ func goModelInfo(model C.uintptr_t, out *C.char, capacity C.size_t, needed *C.si
 	})
 }
 
+//export goModelCalibrate
+func goModelCalibrate(model, dataset C.uintptr_t, o *C.dsl_calibrate_options, token C.uintptr_t, made *C.uintptr_t, message **C.char) C.int32_t {
+	return guard(message, func(c *call) error {
+		m, err := use[*dsl.Model](c, uintptr(model))
+		if err != nil {
+			return err
+		}
+		d, err := use[*dsl.Dataset](c, uintptr(dataset))
+		if err != nil {
+			return err
+		}
+		if o.reserved != 0 {
+			return errs.New(errs.AbiMismatch, "capi: dsl_calibrate_options: reserved is set")
+		}
+		ctx, stop := watch(token)
+		defer stop()
+		calibrated, err := m.Calibrate(ctx, d, dsl.CalibrateOptions{Split: text(o.split), NumImages: int(o.num_images), Device: text(o.device), Threads: int(o.threads)})
+		if err != nil {
+			return err
+		}
+		*made = C.uintptr_t(create(calibrated))
+		return nil
+	})
+}
+
 // setText writes a text and its NUL, and says how long they are.
 func setText(s []byte, out *C.char, capacity C.size_t, needed *C.size_t) error {
 	if needed != nil {

@@ -181,6 +181,16 @@ int32_t dsl_model_num_classes(const dsl_model *model, int32_t *out_num_classes) 
     CALL(goModelNumClasses, H(model), out_num_classes);
 }
 
+int32_t dsl_model_calibrate(const dsl_model *model, const dsl_dataset *dataset, const dsl_calibrate_options *options,
+                            const dsl_cancel_token *cancel, dsl_model **out_model) {
+    dsl_calibrate_options copy;
+    memset(&copy, 0, sizeof copy);
+    if (options != NULL) {
+        COPY(copy, options, "dsl_calibrate_options");
+    }
+    CREATE(goModelCalibrate, out_model, H(model), H(dataset), &copy, H(cancel));
+}
+
 int32_t dsl_model_info(const dsl_model *model, char *out_text, size_t capacity, size_t *out_needed) {
     CALL(goModelInfo, H(model), out_text, capacity, out_needed);
 }

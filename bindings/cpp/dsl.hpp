@@ -223,6 +223,8 @@ struct PairExplanation {
     Heatmap a, b;
 };
 
+class Dataset;
+
 // A trained model; never changes, may be shared between threads.
 class Model {
 public:
@@ -243,6 +245,9 @@ public:
             return dsl_model_info(handle_.get(), out, n, needed);
         });
     }
+    // A copy that can also compute with the precision "int8", calibrated on so many images of a split.
+    Model calibrate(const Dataset &dataset, std::int32_t num_images = 256, const std::string &split = "train",
+                    const CancelToken *cancel = nullptr) const;
     const dsl_model *get() const noexcept { return handle_.get(); }
 
 private:
@@ -307,6 +312,16 @@ private:
     detail::Handle<dsl_dataset, dsl_dataset_free> handle_;
 };
 
+inline Model Model::calibrate(const Dataset &dataset, std::int32_t num_images, const std::string &split, const CancelToken *cancel) const {
+    dsl_calibrate_options o;
+    DSL_INIT(&o);
+    o.num_images = num_images;
+    o.split = split.c_str();
+    dsl_model *h = nullptr;
+    detail::check(dsl_model_calibrate(handle_.get(), dataset.get(), &o, handle_of(cancel), &h));
+    return Model(h);
+}
+
 // Takes a report's JSON and frees it.
 inline std::string take_json(dsl_report *report) {
     const detail::Handle<dsl_report, dsl_report_free> owner(report);
@@ -316,7 +331,7 @@ inline std::string take_json(dsl_report *report) {
 
 struct SessionOptions {
     std::string device = "auto";
-    std::string precision = "auto"; // "f32", "tf32", "bf16"
+    std::string precision = "auto"; // "f32", "tf32", "bf16"; "int8" for a model from calibrate
     std::int32_t threads = 0;
     bool batch_invariant = false;
 };

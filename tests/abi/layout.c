@@ -22,6 +22,16 @@ static void images(void) {
     MEMBER(dsl_array, reserved);
 }
 
+static void models(void) {
+    STRUCT(dsl_calibrate_options);
+    MEMBER(dsl_calibrate_options, struct_size);
+    MEMBER(dsl_calibrate_options, num_images);
+    MEMBER(dsl_calibrate_options, split);
+    MEMBER(dsl_calibrate_options, device);
+    MEMBER(dsl_calibrate_options, threads);
+    MEMBER(dsl_calibrate_options, reserved);
+}
+
 static void sessions(void) {
     STRUCT(dsl_session_options);
     MEMBER(dsl_session_options, struct_size);
@@ -126,6 +136,7 @@ static void indexes(void) {
 int main(void) {
     indexes();
     images();
+    models();
     sessions();
     training();
     return 0;

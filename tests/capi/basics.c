@@ -141,6 +141,8 @@ static void train_options(void) {
     CHECK_STATUS(dsl_train(dataset, &options, NULL, NULL), DSL_STATUS_INVALID, "f16");
     options.precision = "bf16"; /* not on a CPU */
     CHECK_STATUS(dsl_train(dataset, &options, NULL, NULL), DSL_STATUS_UNSUPPORTED, "f32");
+    options.precision = "int8"; /* not for training */
+    CHECK_STATUS(dsl_train(dataset, &options, NULL, NULL), DSL_STATUS_UNSUPPORTED, "calibrate");
     options.precision = NULL;
     options.learning_rate = -1;
     CHECK_STATUS(dsl_train(dataset, &options, NULL, NULL), DSL_STATUS_INVALID, "learning_rate");

@@ -489,6 +489,57 @@ static void serving(const dsl_dataset *dataset) {
     dsl_session_free(session);
 }
 
+static void calibrating(const dsl_dataset *dataset) {
+    dsl_model *model = NULL, *calibrated = NULL, *again = NULL;
+    dsl_session *session = NULL, *second = NULL;
+    dsl_session_options o;
+    dsl_calibrate_options c;
+    float plain[dim], eight[dim], back[dim], dot = 0;
+    CHECK_OK(dsl_model_load("serve.dsl", &model));
+    DSL_INIT(&o);
+    o.device = "cpu";
+    o.threads = 1;
+    CHECK_OK(dsl_session_create(model, &o, &session));
+    CHECK_OK(dsl_session_embed(session, (const dsl_image *const *)images, 1, NULL, plain, dim));
+    dsl_session_free(session);
+    o.precision = "int8";
+    CHECK_STATUS(dsl_session_create(model, &o, &session), DSL_STATUS_INVALID, "calibrate");
+    DSL_INIT(&c);
+    c.num_images = -1;
+    CHECK_STATUS(dsl_model_calibrate(model, dataset, &c, NULL, &calibrated), DSL_STATUS_INVALID, "-1");
+    c.num_images = 5;
+    c.split = "best";
+    CHECK_STATUS(dsl_model_calibrate(model, dataset, &c, NULL, &calibrated), DSL_STATUS_INVALID, "best");
+    c.split = NULL;
+    c.device = "gpu";
+    CHECK_STATUS(dsl_model_calibrate(model, dataset, &c, NULL, &calibrated), DSL_STATUS_INVALID, "gpu");
+    c.device = "cpu";
+    c.reserved = 1;
+    CHECK_STATUS(dsl_model_calibrate(model, dataset, &c, NULL, &calibrated), DSL_STATUS_ABI_MISMATCH, "reserved");
+    CHECK(calibrated == NULL);
+    CHECK_STATUS(dsl_model_calibrate(model, dataset, NULL, NULL, NULL), DSL_STATUS_INVALID, "out_model");
+    CHECK_STATUS(dsl_model_calibrate(NULL, dataset, NULL, NULL, &calibrated), DSL_STATUS_INVALID, "");
+    c.reserved = 0;
+    c.threads = 1;
+    CHECK_OK(dsl_model_calibrate(model, dataset, &c, NULL, &calibrated));
+    dsl_model_free(model); /* the copy goes on */
+    CHECK_OK(dsl_session_create(calibrated, &o, &session));
+    CHECK_OK(dsl_session_embed(session, (const dsl_image *const *)images, 1, NULL, eight, dim));
+    CHECK_OK(dsl_model_save(calibrated, "int8.dsl"));
+    CHECK_OK(dsl_model_load("int8.dsl", &again));
+    CHECK_OK(dsl_session_create(again, &o, &second));
+    CHECK_OK(dsl_session_embed(second, (const dsl_image *const *)images, 1, NULL, back, dim));
+    for (int d = 0; d < dim; d++) {
+        dot += plain[d] * eight[d];
+        CHECK(eight[d] == back[d]);
+    }
+    CHECK(dot > 0.99f);
+    dsl_session_free(session);
+    dsl_session_free(second);
+    dsl_model_free(calibrated);
+    dsl_model_free(again);
+}
+
 int main(void) {
     dsl_dataset *dataset = make_dataset();
     training(dataset);
@@ -498,6 +549,7 @@ int main(void) {
     resuming(dataset);
     cancelling(dataset);
     serving(dataset);
+    calibrating(dataset);
     dsl_dataset *masked = masked_dataset();
     classifying(dataset, masked);
     not_classifying(dataset, masked);

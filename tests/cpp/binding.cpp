@@ -146,6 +146,13 @@ static void chain() {
     CHECK(session.evaluate(dataset, "").find("\"nmi\"") != std::string::npos);
     for (const dsl::Heatmap &own : {session.self_map(images[0]), session.activation_map(images[0])})
         CHECK(*std::max_element(own.grid.values.begin(), own.grid.values.end()) == 1 && own.original.values.size() == 32 * 32);
+    dsl::SessionOptions int8;
+    int8.device = "cpu";
+    int8.precision = "int8";
+    CHECK(code_of([&] { dsl::Session(dsl::Model::load("binding.dsl"), int8); }) == DSL_STATUS_INVALID);
+    const dsl::Model calibrated = dsl::Model::load("binding.dsl").calibrate(dataset, 4);
+    CHECK(dsl::Session(calibrated, int8).embed(some).rows() == 3);
+    CHECK(code_of([&] { calibrated.calibrate(dataset, 4, "best"); }) == DSL_STATUS_INVALID);
     CHECK(code_of([&] { session.classify(some); }) == DSL_STATUS_UNSUPPORTED);
     CHECK(code_of([&] { session.class_map(images[0]); }) == DSL_STATUS_UNSUPPORTED);
     CHECK(code_of([&] { session.evaluate_masks(dataset); }) == DSL_STATUS_NOT_FOUND);

@@ -108,6 +108,15 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--masks", action="store_true", help="score maps against the masks instead; thresholds are chosen on the val split")
     p.add_argument("--source", choices=SOURCES, help="of the maps, with --masks; default: grad_cam for a classification network, else attention")
 
+    p = commands.add_parser("calibrate", help="write a copy of a model that --precision int8 takes, calibrated on images of a data set")
+    p.set_defaults(run=run_calibrate)
+    p.add_argument("model", help="a .dsl file")
+    p.add_argument("data", help=DATA)
+    p.add_argument("-o", "--out", required=True, help="a .dsl file; MODEL itself is fine")
+    p.add_argument("--num-images", type=int, default=256, help="so many, drawn at random but always the same (256)")
+    p.add_argument("--split", default="train", help="train (default), val or test")
+    p.add_argument("--threads", type=int, default=0)
+
     p = commands.add_parser("manifest", help="write what a data set holds as a manifest: a line for each image with its class, split and group")
     p.set_defaults(run=run_manifest)
     p.add_argument("data", help=DATA)
@@ -136,7 +145,7 @@ def add_model(p: argparse.ArgumentParser) -> None:
 
 def add_device(p: argparse.ArgumentParser) -> None:
     p.add_argument("--device", default="auto", help="auto (default: a GPU where one can be used), cpu, cuda, cuda:1")
-    p.add_argument("--precision", default="auto", choices=["auto", "f32", "tf32", "bf16"])
+    p.add_argument("--precision", default="auto", choices=["auto", "f32", "tf32", "bf16", "int8"])
 
 
 def load(o: argparse.Namespace) -> Model:
@@ -216,6 +225,12 @@ def run_evaluate(o: argparse.Namespace) -> None:
         for average in ("micro", "macro"):
             s = found[average]
             print(f"  {average}  " + "   ".join(f"R@{k} {s[f'recall_at_{k}']:.4f}" for k in (1, 2, 4, 8)) + f"   MAP@R {s['map_at_r']:.4f}")
+
+
+def run_calibrate(o: argparse.Namespace) -> None:
+    with Model.load(o.model) as model, model.calibrate(o.data, num_images=o.num_images, split=o.split, threads=o.threads) as calibrated:
+        calibrated.save(o.out)
+    print(f"calibrated model in {o.out}")
 
 
 def write_rows(path: str | Path, rows: list[dict[str, str]]) -> None:

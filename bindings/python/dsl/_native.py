@@ -70,6 +70,17 @@ class SessionOptions(ctypes.Structure):
     ]
 
 
+class CalibrateOptions(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("num_images", c_int32),
+        ("split", c_char_p),
+        ("device", c_char_p),
+        ("threads", c_int32),
+        ("reserved", c_int32),
+    ]
+
+
 class Explanation(ctypes.Structure):
     _fields_ = [
         ("struct_size", c_uint32),
@@ -182,6 +193,7 @@ class ClusterOptions(ctypes.Structure):
 STRUCTS: dict[str, type[ctypes.Structure]] = {
     "dsl_array": Array,
     "dsl_session_options": SessionOptions,
+    "dsl_calibrate_options": CalibrateOptions,
     "dsl_explanation": Explanation,
     "dsl_progress": ProgressInfo,
     "dsl_train_options": TrainOptions,
@@ -226,6 +238,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "dsl_model_embedding_dim": (c_int32, [_HANDLE, POINTER(c_int32)]),
     "dsl_model_num_learners": (c_int32, [_HANDLE, POINTER(c_int32)]),
     "dsl_model_input_size": (c_int32, [_HANDLE, POINTER(c_int32)]),
+    "dsl_model_calibrate": (c_int32, [_HANDLE, _HANDLE, POINTER(CalibrateOptions), _HANDLE, _OUT]),
     "dsl_model_info": (c_int32, [_HANDLE, c_char_p, c_size_t, POINTER(c_size_t)]),
     "dsl_model_free": (None, [_HANDLE]),
     "dsl_report_json": (c_int32, [_HANDLE, c_char_p, c_size_t, POINTER(c_size_t)]),
