@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 
 LOGS=out/tests
 GO_DIRS=(lib capi tests)
-# The host's side of the method, without cgo and quick enough to run under the race detector.
+# The host's side of the method: quick enough to run under the race detector.
 RACE_PACKAGES=(./lib/errs ./lib/rng ./lib/internal/par ./lib/distance ./lib/miner ./lib/loss ./lib/cluster ./lib/metric ./lib/learner)
 passed=0 failed=0 skipped=0
 
