@@ -4,6 +4,7 @@ A side is a program in a process of its own, so that each can have its threads, 
 "ready", with a JSON object about itself if it likes, and then answers each number N that it reads with the seconds that N iterations took.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -149,9 +150,18 @@ class Side:
 
     def time(self, n):
         """Seconds of one of n iterations."""
-        self.process.stdin.write(f"{n}\n")
-        self.process.stdin.flush()
+        try:
+            self.process.stdin.write(f"{n}\n")
+            self.process.stdin.flush()
+        except OSError as e:
+            raise Failed(f"{self.name} ended: {e}")
         return float(self._answer()) / n
+
+    def wait(self, n):
+        """Seconds that n iterations, and what belongs to them but does not count, take."""
+        start = time.monotonic()
+        self.time(n)
+        return time.monotonic() - start
 
     def peak_bytes(self):
         """The most memory that was resident, in Linux's words VmHWM."""
@@ -159,7 +169,8 @@ class Side:
         return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")))
 
     def close(self):
-        self.process.stdin.close()
+        with contextlib.suppress(OSError):  # it may have ended
+            self.process.stdin.close()
         try:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
@@ -177,15 +188,22 @@ class Side:
 def take_turns(sides, settings, count=None):
     """The seconds of an iteration: a list of rounds for each side. Who begins a round changes. count: iterations of a turn; None: what takes settings.seconds, as a first turn
     shows."""
-    counts = [count or max(1, round(settings.seconds / max(side.time(1), 1e-6))) for side in sides]
+    counts = [count or max(1, round(settings.seconds / side.wait(1))) for side in sides]
     times, begun = [[] for _ in sides], time.monotonic()
     for r in range(settings.rounds):
         if r >= FEWEST_ROUNDS and time.monotonic() - begun > settings.budget_s:
             break
         for i in range(len(sides)):
             at = (r + i) % len(sides)
-            times[at].append(sides[at].time(counts[at]))
+            times[at].append(positive(sides[at], sides[at].time(counts[at]), settings))
     return times
+
+
+def positive(side, seconds, settings):
+    """seconds. A difference of two times can be 0 or less on a busy machine: then the row fails, but for quick runs, whose times count for nothing."""
+    if seconds > 0 or settings.quick:
+        return max(seconds, 1e-9)
+    raise Failed(f"{side.name}: got {seconds} s for an iteration; the machine is too busy for this row")
 
 
 def results(row, threads, ours, peers, bars, **common):

@@ -19,8 +19,8 @@ def beside_faiss(folder, settings, threads):
     count = 8 if settings.quick else 20
     with Side("faiss", [settings.python, SIDES / "faiss_kmeans.py", folder, threads, DIM, K, count], threads) as faiss, \
             Side("libdsl", ours(settings, threads, "iterations", count) + [folder], threads) as libdsl:  # fmt: skip
-        times, name = take_turns([libdsl, faiss], settings), f"faiss {faiss.about['version']}"
         more = {"difference": same_objective(libdsl, faiss), "tolerance": EQUAL, "notes": f"one iteration of {count}"}
+        times, name = take_turns([libdsl, faiss], settings), f"faiss {faiss.about['version']}"
     yield from results(NAME, threads, times[0], [(name, times[1], more)], [FAISS])
 
 
@@ -28,8 +28,8 @@ def beside_sklearn(folder, settings, threads):
     module("sklearn")
     with Side("scikit-learn", [settings.python, SIDES / "sklearn_kmeans.py", folder, DIM, K, RESTARTS, 100], threads) as sklearn, \
             Side("libdsl", ours(settings, threads, "kmeans", 100) + [folder], threads) as libdsl:  # fmt: skip
-        times, name = take_turns([libdsl, sklearn], settings), f"scikit-learn {sklearn.about['version']}, {sklearn.about['form']}"
         more = {"difference": same_objective(libdsl, sklearn), "tolerance": EQUAL, "notes": f"{RESTARTS} restarts to the end"}
+        times, name = take_turns([libdsl, sklearn], settings), f"scikit-learn {sklearn.about['version']}, {sklearn.about['form']}"
     yield from results(NAME, threads, times[0], [(name, times[1], more)], [SKLEARN])
 
 

@@ -89,7 +89,7 @@ class Table:
         except Missing as e:
             self.skipped.append(run | dict(why=str(e)))
             self.tell(f"{row.name:17}{threads:>2} skipped: {e}")
-        except Failed as e:
+        except (Failed, OSError, ValueError, subprocess.SubprocessError) as e:
             self.failed.append(run | dict(why=str(e)))
             self.tell(f"{row.name:17}{threads:>2} FAILED: {e}")
         run |= dict(load_after=os.getloadavg()[0], seconds=time.monotonic() - begun)
