@@ -12,9 +12,9 @@ type Decoder struct {
 // scratch is memory that is used again.
 type scratch []uint8
 
-// maxScratch bounds what a Decoder keeps of each kind between pictures: 16 megapixels. Larger pictures get memory of
+// maxScratch bounds what a Decoder keeps of each kind between pictures: 4 megapixels. Larger pictures get memory of
 // their own.
-const maxScratch = 48 << 20
+const maxScratch = 12 << 20
 
 // bytes gives n bytes of any content.
 func (s *scratch) bytes(n int) []uint8 {

@@ -354,3 +354,13 @@ func TestAnotherModelsEmbeddingsAreRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestABatchOfQueriesKeepsItsCandidatesInBoundedMemory(t *testing.T) {
+	for _, c := range []struct{ n, k int }{{1, 1}, {100_000, 10}, {1_000_000, 10}, {10_000_000, 1000}, {1 << 40, 1 << 20}} {
+		batch := batchOf(c.n, c.k)
+		kept := batch * 2 * (c.k + slack) * ((c.n + mostPerSegment - 1) / mostPerSegment)
+		if batch < 1 || batch > 1 && kept > maxCandidates {
+			t.Errorf("%d rows, K = %d: %d queries keep %d candidates, want at most %d", c.n, c.k, batch, kept, maxCandidates)
+		}
+	}
+}

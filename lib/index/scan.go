@@ -57,13 +57,19 @@ func (s *scan) run(ctx context.Context) error {
 	const lanes = 16 // of the widest build
 	total := len(s.queries) / s.dim
 	s.piece = min(queriesPerPiece, max(lanes, numbersPerPiece/s.dim/lanes*lanes), total)
-	batch := min(max(1, maxCandidates/(s.k+slack)), 4*workers*s.piece)
+	batch := min(batchOf(s.n, s.k), 4*workers*s.piece)
 	for from := 0; from < total; from += batch {
 		if err := s.batch(ctx, from, min(from+batch, total)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// batchOf is the most queries of a batch: each keeps up to twice its candidates for each segment of a gallery of n rows.
+func batchOf(n, k int) int {
+	segments := (n + mostPerSegment - 1) / mostPerSegment
+	return max(1, maxCandidates/(2*(k+slack)*segments))
 }
 
 // batch searches for the queries from..to-1. A task is a piece of them with a segment of the gallery: few queries still occupy all threads.

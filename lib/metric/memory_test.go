@@ -27,13 +27,13 @@ func TestRetrievalAmongManyRowsNeedsMemoryForOnePieceOfQueries(t *testing.T) {
 	}
 	var s *search
 	bytes := allocated(func() {
-		s = newSearch(x, dim, labels, groups, workers)
+		s = searchFor(t, x, dim, labels, groups, workers)
 		for w := range workers {
 			s.queries(context.Background(), &s.scratch[w], 0, mostPerPiece)
 		}
 	})
 	// per worker a tenth of the rows for each query of a piece, and half as many again that the sample lets in, in lists that grow by a quarter; per row two outcomes, its
-	// length, class and group, a 64th of its numbers; per class and group a count. All pairs would be 40 GB
+	// length, class and group, a 61st of its numbers; per class and group a count. All pairs would be 40 GB
 	most := uint64(workers*mostPerPiece*n/10*3/2*12*5 + n*(2*64+8+2*8+4*dim/sampleStride*4+64))
 	if bytes > most {
 		t.Errorf("got %d bytes, want at most %d", bytes, most)

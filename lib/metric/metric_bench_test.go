@@ -42,7 +42,7 @@ func BenchmarkRetrieve5000x128(b *testing.B) {
 // A piece of queries among 100,000 rows on one core; all of them query in 4167 times that.
 func BenchmarkQueries24In100000x128(b *testing.B) {
 	x, labels := unitRows(1, 100_000, 128, 7, 3)
-	s := newSearch(x, 128, labels, labels, 1)
+	s := searchFor(b, x, 128, labels, labels, 1)
 	b.ReportAllocs()
 	for b.Loop() {
 		s.queries(context.Background(), &s.scratch[0], 0, mostPerPiece)

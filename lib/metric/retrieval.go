@@ -48,7 +48,7 @@ type Retrieval struct {
 // the query's whole group excluded. Ties go to the lowest index.
 //
 // Distances are float64's. A device's are float32's: there rows of unit length nearer to each other than about 1e-3 may swap.
-// Memory is about 16 bytes for each of the images that a few queries should find, per thread, some 64 MB unless one query's take more, and a 64th of x; with a device
+// Memory is about 16 bytes for each of the images that a few queries should find, per thread, some 64 MB unless one query's take more, and a 61st of x; with a device
 // O(N·deviceQueries) in all. The result does not depend on threads.
 // Errors: errs.Invalid for shapes that disagree, no row, or a row that is not finite, with a device also for one longer than 4e18; errs.Cancelled.
 // Sources: R-precision and MAP@R as in Musgrave, Belongie and Lim, ECCV 2020.
@@ -61,7 +61,10 @@ func Retrieve(ctx context.Context, x []float32, dim int, labels, groups []int64,
 		return nil, errs.New(errs.Invalid, "metric: retrieval: got %d labels and %d groups, want %d labels and as many groups or none",
 			len(labels), len(groups), n)
 	}
-	s := newSearch(x, dim, labels, groups, par.Threads(o.Threads))
+	s, err := newSearch(ctx, x, dim, labels, groups, par.Threads(o.Threads))
+	if err != nil {
+		return nil, err
+	}
 	for i, h := range s.half {
 		if o.Device != nil && !(h < 1e37) { // the scores must stay below float32's 3.4e38
 			return nil, errs.New(errs.Invalid, "metric: retrieval: row %d: got length %.3g, want less than 4e18", i, math.Sqrt(2*h))
@@ -97,13 +100,18 @@ type outcome struct {
 	scores   Scores
 }
 
-func newSearch(x []float32, dim int, labels, groups []int64, workers int) *search {
+func newSearch(ctx context.Context, x []float32, dim int, labels, groups []int64, workers int) (*search, error) {
 	n := len(x) / dim
 	s := &search{x: x, n: n, dim: dim, labels: labels, groups: groups, half: make([]float64, n), sizes: newExtents(labels, groups),
 		self: make([]outcome, n), scratch: make([]scratch, workers)}
-	simd.Squares(x, dim, s.half)
-	for i := range s.half {
-		s.half[i] /= 2
+	err := par.For(ctx, n, rowsPerBlock, workers, func(_, lo, hi int) {
+		simd.Squares(x[lo*dim:hi*dim], dim, s.half[lo:hi])
+		for i := range s.half[lo:hi] {
+			s.half[lo+i] /= 2
+		}
+	})
+	if err != nil {
+		return nil, err
 	}
 	for i := 0; n >= leastSampled && i < n; i += sampleStride {
 		s.sample, s.sampleHalf = append(s.sample, x[i*dim:(i+1)*dim]...), append(s.sampleHalf, s.half[i])
@@ -111,7 +119,7 @@ func newSearch(x []float32, dim int, labels, groups []int64, workers int) *searc
 	if groups != nil {
 		s.group = make([]outcome, n)
 	}
-	return s
+	return s, nil
 }
 
 // run lets all rows query.

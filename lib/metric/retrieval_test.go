@@ -133,7 +133,7 @@ func TestRetrievalOfManyImagesEqualsTheNaiveLoops(t *testing.T) {
 		want := naive(scaled, 9, labels, func(q, i int) bool { return q == i || groups[q] >= 0 && groups[q] == groups[i] })
 		for _, b := range simd.Builds() {
 			b.Use()
-			s := newSearch(scaled, 9, labels, groups, 2)
+			s := searchFor(t, scaled, 9, labels, groups, 2)
 			for i := 0; i < s.n; i += 9 { // a sample of a ninth of them
 				s.sample, s.sampleHalf = append(s.sample, scaled[i*9:(i+1)*9]...), append(s.sampleHalf, s.half[i])
 			}
@@ -147,7 +147,7 @@ func TestRetrievalOfManyImagesEqualsTheNaiveLoops(t *testing.T) {
 
 func TestAMisleadingSampleChangesNothing(t *testing.T) {
 	x, labels := unitRows(6, 300, 5, 3, 2)
-	s, misled := newSearch(x, 5, labels, nil, 1), newSearch(x, 5, labels, nil, 1)
+	s, misled := searchFor(t, x, 5, labels, nil, 1), searchFor(t, x, 5, labels, nil, 1)
 	for i := range 100 { // each image is near to all of the sample: itself
 		misled.sample, misled.sampleHalf = append(misled.sample, x[:5]...), append(misled.sampleHalf, misled.half[0]-float64(10*i))
 	}
@@ -163,7 +163,7 @@ func TestAMisleadingSampleChangesNothing(t *testing.T) {
 func TestRetrievalByHand(t *testing.T) {
 	// on a line: query 0 ranks 1 (hit), 2, 3 (hit); R = 2: R-precision 1/2, MAP@R (1/1)/2
 	x, labels := []float32{0, 1, 2, 3, 100}, []int64{0, 0, 1, 0, 2}
-	s := newSearch(x, 1, labels, nil, 1)
+	s := searchFor(t, x, 1, labels, nil, 1)
 	s.queries(context.Background(), &s.scratch[0], 0, 5)
 	want := outcome{relevant: 2, scores: Scores{RecallAtK: [4]float64{1, 1, 1, 1}, RPrecision: 0.5, MAPAtR: 0.5}}
 	if s.self[0] != want {
@@ -230,4 +230,13 @@ func TestRetrieveRefusesBadArguments(t *testing.T) {
 	if _, err := Retrieve(ctx, make([]float32, 2), 1, []int64{1, 1}, nil, Options{Threads: 1}); errs.KindOf(err) != errs.Cancelled {
 		t.Errorf("cancelled: got %v, want a cancelled error", err)
 	}
+}
+
+func searchFor(t testing.TB, x []float32, dim int, labels, groups []int64, workers int) *search {
+	t.Helper()
+	s, err := newSearch(context.Background(), x, dim, labels, groups, workers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
