@@ -14,7 +14,10 @@ import (
 // bits (precision int8) a map is told apart in steps of its range/255, or range/127 where it has negative values, and what is larger counts as the range.
 type Ranges map[string]float32
 
-// Check reports missing, surplus, negative or non-finite ranges as a Corrupt error that names the feature map.
+// maxRange is far above what a network computes; products of scales stay finite below it.
+const maxRange = 1e12
+
+// Check reports missing, surplus, negative or huge ranges as a Corrupt error that names the feature map.
 func (r Ranges) Check(a Arch) error {
 	_, maps, err := featureMaps(a, 1, 32, 32) // any size has the same
 	if err != nil {
@@ -22,8 +25,8 @@ func (r Ranges) Check(a Arch) error {
 	}
 	for name := range maps {
 		v, ok := r[name]
-		if !ok || !(v >= 0) || math.IsInf(float64(v), 0) {
-			return errs.New(errs.Corrupt, "model: range of %q: got %v (there: %v), want a finite number of 0 or more", name, v, ok)
+		if !ok || !(v >= 0) || v > maxRange {
+			return errs.New(errs.Corrupt, "model: range of %q: got %v (there: %v), want a number of 0 to %g", name, v, ok, maxRange)
 		}
 	}
 	if len(r) != len(maps) {

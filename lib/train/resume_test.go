@@ -23,7 +23,7 @@ func TestAStoppedRunGoesOnAsIfItHadNeverStopped(t *testing.T) {
 		change func(o *Options)
 		stops  []moment
 	}{
-		{"a warm-up, a growth, clusters, fine-tuning", func(o *Options) { o.Patience, o.Steps, o.EmbeddingRate = 1, 50, 1e-4 }, []moment{
+		{"a warm-up, a growth, clusters, fine-tuning", func(o *Options) { o.Patience, o.Steps, o.EmbeddingRate, o.Seed = 1, 50, 1e-4, 3 }, []moment{
 			{EventStep, 2, false}, {EventValidated, 2, false}, {EventStep, 16, true}, {EventValidated, 7, true}, // the warm-up and its end
 			{EventGrew, 1, true}, {EventNote, 2, false}, {EventNote, 3, true}, {EventStep, 46, false}}},
 		{"a loss that learns and draws", func(o *Options) {

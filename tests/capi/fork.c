@@ -64,6 +64,7 @@ static int child(void) {
     FORKED(dsl_model_num_classes(NULL, NULL));
     FORKED(dsl_session_classify(NULL, NULL, 0, NULL, NULL, 0));
     FORKED(dsl_session_class_map(NULL, NULL, 0, NULL, NULL, 0, NULL, 0, NULL));
+    FORKED(dsl_model_calibrate(NULL, NULL, NULL, NULL, &model));
     FORKED(dsl_session_activation_map(NULL, NULL, NULL, NULL, 0, NULL, 0));
     FORKED(dsl_session_self_map(NULL, NULL, NULL, NULL, 0, NULL, 0));
     FORKED(dsl_session_evaluate_masks(NULL, NULL, NULL, NULL, NULL, &report));

@@ -66,19 +66,20 @@ class Model:
         check(lib().dsl_model_save(self._handle.pointer, _native.encode_path(path)))
 
     def calibrate(
-        self, data: DataLike | ImagesLike, *, num_images: int = 256, split: str = "train", device: str = "cpu", precision: str = "int8", threads: int = 0
-    ) -> Model:
+        self, data: DataLike | ImagesLike, *, num_images: int = 256, split: str = "train", window: Window | None = None,
+        device: str = "cpu", precision: str = "int8", threads: int = 0,
+    ) -> Model:  # fmt: skip
         """A copy of the model that can also compute with the precision "int8", which is the one that it starts with: it knows the ranges of the
         network's feature maps, measured on num_images images (all, if there are fewer). save keeps them. Labels do not count.
 
-        data: what train reads, of which split counts, or a list of paths or arrays. The copy's other options are those of load; to an index it is
-        the same model.
+        data: what train reads, of which split counts, or a list of paths or arrays; window: as in embed, of a list. device: where the ranges are measured; the
+        copy is on it too, but for int8, which the CPU computes. The copy's other options are those of load; to an index it is the same model.
         """
-        with _pictures_of(data, split) as dataset:
+        with _pictures_of(data, split, num_images, window) as dataset:
             o = CalibrateOptions(ctypes.sizeof(CalibrateOptions), num_images, split.encode(), device.encode(), threads, 0)
             made = c_void_p()
             _call.run("dsl_model_calibrate", (self._handle.pointer, dataset._handle.pointer, ctypes.byref(o)), (ctypes.byref(made),))
-        return Model(Handle(made, "dsl_model_free"), device, precision, threads, self._options[3])
+        return Model(Handle(made, "dsl_model_free"), "cpu" if precision == "int8" else device, precision, threads, self._options[3])
 
     @property
     def info(self) -> dict[str, Any]:
@@ -235,10 +236,12 @@ def otsu(values: npt.NDArray[np.float32]) -> float:
 
 
 @contextmanager
-def _pictures_of(data: Any, split: str) -> Iterator[Dataset]:
-    """data as a dataset: a list or an array of images has no labels, and all of them are of the split."""
+def _pictures_of(data: Any, split: str, most: int, window: Window | None) -> Iterator[Dataset]:
+    """data as a dataset: a list or an array of images has no labels, and all of them are of the split; of a long one, most of them, evenly taken."""
     if isinstance(data, (list, np.ndarray)):
-        with Dataset.from_arrays(data, [0] * len(data), splits=[split] * len(data)) as dataset:
+        if 0 < most < len(data):
+            data = [data[i * len(data) // most] for i in range(most)]
+        with Dataset.from_arrays(data, [0] * len(data), splits=[split] * len(data), window=window) as dataset:
             yield dataset
     elif isinstance(data, Dataset):
         yield data

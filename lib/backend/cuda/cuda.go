@@ -29,14 +29,15 @@ type Backend struct {
 // Open finds the driver and its libraries and opens a GPU; Auto is bfloat16 where the GPU multiplies it (compute capability 8.0), else float32.
 // Errors: Device with the reason and what to do; Unsupported for bfloat16 on an older GPU, and for int8.
 func Open(d backend.Device) (backend.Backend, error) {
+	if d.Precision == backend.I8 { // before a driver is looked for
+		return nil, errs.New(errs.Unsupported, "cuda: int8 computes on the CPU only; use device \"cpu\"")
+	}
 	dev, err := openDevice(d.Ordinal)
 	if err != nil {
 		return nil, err
 	}
 	multiplies := dev.props.Major >= 8
 	switch {
-	case d.Precision == backend.I8:
-		return nil, errs.New(errs.Unsupported, "cuda: int8 computes on the CPU only; use device \"cpu\"")
 	case d.Precision == backend.Auto && multiplies:
 		d.Precision = backend.BF16
 	case d.Precision == backend.Auto:

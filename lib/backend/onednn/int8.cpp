@@ -74,7 +74,7 @@ int dsl_program_int8_conv(dsl_program *p, const dsl_int8_conv *c) {
 static float weight_step(const float *w, size_t n, float levels) {
     float largest = 0;
     for (size_t i = 0; i < n; i++) largest = std::max(largest, std::fabs(w[i]));
-    return largest > 1e-20f ? largest / levels : 1;
+    return largest > 1e-12f ? largest / levels : 1;
 }
 
 void pack_int8(dsl_program *p, int8_conv &v) {

@@ -88,7 +88,7 @@ func (p *program) int8Map(id ir.TensorID, at unsafe.Pointer) C.dsl_map {
 }
 
 // minStep is the least step: what is smaller than 255 of it is as good as 0, and its inverse could overflow.
-const minStep = 1e-20
+const minStep = 1e-12
 
 // eightBit is a tensor in 8 bits, converted before step i unless it is kept so or an earlier step had it converted.
 func (p *program) eightBit(i int, id ir.TensorID) (m C.dsl_map, err error) {
