@@ -157,12 +157,6 @@ class Side:
             raise Failed(f"{self.name} ended: {e}")
         return float(self._answer()) / n
 
-    def wait(self, n):
-        """Seconds that n iterations, and what belongs to them but does not count, take."""
-        start = time.monotonic()
-        self.time(n)
-        return time.monotonic() - start
-
     def peak_bytes(self):
         """The most memory that was resident, in Linux's words VmHWM."""
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
@@ -188,7 +182,7 @@ class Side:
 def take_turns(sides, settings, count=None):
     """The seconds of an iteration: a list of rounds for each side. Who begins a round changes. count: iterations of a turn; None: what takes settings.seconds, as a first turn
     shows."""
-    counts = [count or max(1, round(settings.seconds / side.wait(1))) for side in sides]
+    counts = [count or max(1, round(settings.seconds / waited(side))) for side in sides]
     times, begun = [[] for _ in sides], time.monotonic()
     for r in range(settings.rounds):
         if r >= FEWEST_ROUNDS and time.monotonic() - begun > settings.budget_s:
@@ -197,6 +191,13 @@ def take_turns(sides, settings, count=None):
             at = (r + i) % len(sides)
             times[at].append(positive(sides[at], sides[at].time(counts[at]), settings))
     return times
+
+
+def waited(side):
+    """Seconds that an iteration takes, with what belongs to it but does not count."""
+    start = time.monotonic()
+    side.time(1)
+    return time.monotonic() - start
 
 
 def positive(side, seconds, settings):

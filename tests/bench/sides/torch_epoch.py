@@ -80,6 +80,7 @@ def make_epoch(arch, tensors):
 
 def main():
     folder, threads, workers = pathlib.Path(sys.argv[1]), int(sys.argv[2]), list(map(int, sys.argv[3:]))
+    torch.set_flush_denormal(True)  # before its threads start: subnormal numbers, which libdsl flushes too, would slow it down
     torch.set_num_threads(threads)
     arch, tensors, _, _ = read(folder)
     files, epoch = Files(folder, arch.size), make_epoch(arch, tensors)

@@ -32,6 +32,7 @@ def forms(arch, tensors, x):
 
 def main():
     folder, threads = pathlib.Path(sys.argv[1]), int(sys.argv[2])
+    torch.set_flush_denormal(True)  # before its threads start: subnormal numbers, which libdsl flushes too, would slow it down
     torch.set_num_threads(threads)
     arch, tensors, pixels, _ = read(folder)
     form, run, e = fastest(forms(arch, tensors, normalised(arch, tensors, pixels)))

@@ -35,6 +35,7 @@ def form_of(name, arch, tensors, pixels, seed):
 
 def main():
     folder, threads = pathlib.Path(sys.argv[1]), int(sys.argv[2])
+    torch.set_flush_denormal(True)  # before its threads start: subnormal numbers, which libdsl flushes too, would slow it down
     torch.set_num_threads(threads)
     network = read(folder)
     form, run, e = fastest((name, form_of(name, *network)) for name in sys.argv[3:])
