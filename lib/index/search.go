@@ -35,8 +35,8 @@ type Neighbours struct {
 // z_k, where a part of zeros has similarity 0 to all. float32 products find the candidates and float64 ones decide:
 // results are those of sorting all rows by float64 products, similarities are these rounded to float32.
 //
-// Memory beside the result is bounded by a megabyte per thread, or 16 bytes for each of K neighbours of a few hundred queries per thread, and the learner's
-// part of the gallery, [N, |N_k|] float32, which is kept.
+// Memory beside the result is bounded by a megabyte per thread, some 64 MB of candidates (more only where one query's alone, 16·K bytes for each 65,536
+// rows, are more), and the learner's part of the gallery, [N, |N_k|] float32, which is kept.
 //
 // Errors: errs.Invalid for K or learner out of range, shapes that disagree, ids of the other kind than the gallery's, rows that are zero or not
 // finite; errs.Cancelled.
