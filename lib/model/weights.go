@@ -92,8 +92,12 @@ func (w Weights) Check(a Arch) error {
 		if !ok || len(v) != t.Shape.Count() {
 			return errs.New(errs.Corrupt, "model: tensor %q: got %d numbers, want shape %v", t.Name, len(v), t.Shape)
 		}
+		least := float32(-math.MaxFloat32)
+		if strings.HasSuffix(t.Name, varianceSuffix) {
+			least = 0
+		}
 		for i, x := range v {
-			if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) || x < 0 && strings.HasSuffix(t.Name, varianceSuffix) {
+			if !(x >= least && x <= math.MaxFloat32) { // so is NaN
 				return errs.New(errs.Corrupt, "model: tensor %q: element %d is %v", t.Name, i, x)
 			}
 		}

@@ -3,6 +3,7 @@ package modelfile
 import (
 	"fmt"
 
+	"libdsl/lib/internal/hugepage"
 	"libdsl/lib/modelfile/internal/fb"
 )
 
@@ -62,8 +63,9 @@ func decodeFloat(get func(*fb.NamedFloat, int) bool, i int) NamedFloat {
 	return NamedFloat{Name: string(v.Name()), Value: v.Value()}
 }
 
+// decodeTensors reads n tensors. Floats, which are most of a file, lie in one piece of memory.
 func decodeTensors(n int, get func(*fb.Tensor, int) bool) ([]Tensor, error) {
-	tensors := make([]Tensor, n)
+	tensors, room := make([]Tensor, n), hugepage.Floats(numFloats(n, get))
 	for i := range tensors {
 		var t fb.Tensor
 		get(&t, i)
@@ -80,9 +82,24 @@ func decodeTensors(n int, get func(*fb.Tensor, int) bool) ([]Tensor, error) {
 		if got, want := uint64(t.DataLength()), count*uint64(size); got != want {
 			return nil, fmt.Errorf("tensor %q: got %d bytes, want %d for shape %v", out.Name, got, want, out.Shape)
 		}
-		out.Data = unshuffled(t.Dtype(), t.DataBytes())
+		out.Data = unshuffled(t.Dtype(), t.DataBytes(), room)
+		if floats, ok := out.Data.([]float32); ok {
+			room = room[len(floats):]
+		}
 	}
 	return tensors, nil
+}
+
+// numFloats is the number of float32 elements of n tensors whose shapes nobody has checked yet.
+func numFloats(n int, get func(*fb.Tensor, int) bool) int {
+	floats := 0
+	for i := range n {
+		var t fb.Tensor
+		if get(&t, i); t.Dtype() == fb.DTypeF32 {
+			floats += t.DataLength() / elementSize(fb.DTypeF32)
+		}
+	}
+	return floats
 }
 
 func decodeCard(c *fb.Card) Card {

@@ -19,10 +19,10 @@ func subject(name string) string {
 }
 
 // refused names the file that a check refused. The checks return plain errors, which mean Corrupt here (in Encode the
-// same ones mean Invalid), or ones that say that they are Unsupported or Invalid.
+// same ones mean Invalid), or ones that say that they are Unsupported, Invalid or OutOfMemory.
 func refused(name string, err error) error {
 	kind := errs.Corrupt
-	if k := errs.KindOf(err); k == errs.Unsupported || k == errs.Invalid {
+	if k := errs.KindOf(err); k == errs.Unsupported || k == errs.Invalid || k == errs.OutOfMemory {
 		kind = k
 	}
 	return errs.Wrap(kind, err, "%s", subject(name))

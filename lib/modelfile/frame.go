@@ -10,6 +10,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"libdsl/lib/errs"
+	"libdsl/lib/internal/hugepage"
 )
 
 // maxWindow bounds what a decoder keeps of a frame's past; the encoder's level uses 4 MiB.
@@ -36,31 +37,51 @@ func pack(version, kind uint32, body []byte) ([]byte, error) {
 	return out, nil
 }
 
-// unpack decompresses the frame into a buffer of exactly the declared size and checks its digest.
-func unpack(h *header, frame []byte) ([]byte, error) {
+// unpack decompresses the frame, checks the body and its digest, and has use read it, which keeps nothing of it.
+func unpack(h *header, frame []byte, use func(body []byte) error) error {
 	if got := crc32.Checksum(frame, castagnoli); got != h.frameCRC {
-		return nil, fmt.Errorf("zstd frame: got CRC %08x, want %08x", got, h.frameCRC)
+		return fmt.Errorf("zstd frame: got CRC %08x, want %08x", got, h.frameCRC)
 	}
 	if err := checkFrame(frame, h.bodyBytes); err != nil {
-		return nil, err
+		return err
 	}
+	return borrow(h.bodyBytes, func(body []byte) error {
+		if err := decompress(body, frame); err != nil {
+			return err
+		}
+		if digest := sha256.Sum256(body); !bytes.Equal(digest[:], h.digest[:]) {
+			return fmt.Errorf("body: got SHA-256 %x…, want %x…", digest[:8], h.digest[:8])
+		}
+		return use(body)
+	})
+}
+
+// borrow gives use n bytes of zeroed memory until it returns.
+func borrow(n uint64, use func([]byte) error) error {
+	b, release, err := hugepage.Map(int(n))
+	if err != nil {
+		return errs.Wrap(errs.OutOfMemory, err, "modelfile: no memory for %d bytes", n)
+	}
+	defer release()
+	return use(b)
+}
+
+// decompress fills body, which has exactly the declared size.
+func decompress(body, frame []byte) error {
 	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow),
 		zstd.WithDecodeAllCapLimit(true))
 	if err != nil {
-		return nil, errs.Wrap(errs.Internal, err, "modelfile: zstd")
+		return errs.Wrap(errs.Internal, err, "modelfile: zstd")
 	}
 	defer dec.Close()
-	body, err := dec.DecodeAll(frame, make([]byte, 0, h.bodyBytes))
+	got, err := dec.DecodeAll(frame, body[:0:len(body)])
 	if err != nil {
-		return nil, fmt.Errorf("zstd frame: %w", err)
+		return fmt.Errorf("zstd frame: %w", err)
 	}
-	if uint64(len(body)) != h.bodyBytes {
-		return nil, fmt.Errorf("zstd frame: got a body of %d bytes, want %d", len(body), h.bodyBytes)
+	if len(got) != len(body) {
+		return fmt.Errorf("zstd frame: got a body of %d bytes, want %d", len(got), len(body))
 	}
-	if digest := sha256.Sum256(body); !bytes.Equal(digest[:], h.digest[:]) {
-		return nil, fmt.Errorf("body: got SHA-256 %x…, want %x…", digest[:8], h.digest[:8])
-	}
-	return body, nil
+	return nil
 }
 
 // checkFrame sees that data is one zstd frame and nothing else, with a content checksum, a bounded window, no

@@ -50,9 +50,12 @@ func FuzzFrame(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if got, err := unpack(h, frame); err == nil && !bytes.Equal(got, body) {
-			t.Fatal("accepted another body than the digest's")
-		}
+		_ = unpack(h, frame, func(got []byte) error {
+			if !bytes.Equal(got, body) {
+				t.Fatal("accepted another body than the digest's")
+			}
+			return nil
+		})
 	})
 }
 

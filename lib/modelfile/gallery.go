@@ -61,13 +61,15 @@ func encodeGallery(g *Gallery) ([]byte, error) {
 // ReadGallery reads and checks an index file. What its tensors mean is the caller's to check.
 // Errors: as Read; errs.Invalid for a model.
 func ReadGallery(path string, limits Limits) (*Gallery, error) {
-	h, frame, err := readFrame(path, limits)
+	var g *Gallery
+	err := withFrame(path, limits, func(h *header, frame []byte) (err error) {
+		if g, err = decodeGallery(h, frame); err != nil {
+			return refused(filepath.Base(path), err)
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
-	}
-	g, err := decodeGallery(h, frame)
-	if err != nil {
-		return nil, refused(filepath.Base(path), err)
 	}
 	g.source = filepath.Base(path)
 	return g, nil
@@ -78,11 +80,11 @@ func decodeGallery(h *header, frame []byte) (g *Gallery, err error) {
 	if h.kind != kindGallery {
 		return nil, errs.New(errs.Invalid, "got a model, want the gallery of an index")
 	}
-	body, err := unpack(h, frame)
-	if err != nil {
-		return nil, err
-	}
-	return parseGallery(body)
+	err = unpack(h, frame, func(body []byte) (err error) {
+		g, err = parseGallery(body)
+		return err
+	})
+	return g, err
 }
 
 // parseGallery makes a Gallery of untrusted bytes.

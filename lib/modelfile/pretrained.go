@@ -57,11 +57,14 @@ func notWeights(first []byte) error {
 }
 
 func readModelWeights(path string, limits Limits) (*model.Pretrained, error) {
-	h, frame, err := readFrame(path, limits)
-	if err != nil {
-		return nil, err
-	}
-	file, err := decode(filepath.Base(path), h, frame)
+	digest := sha256.New()
+	var file *File
+	err := withFrame(path, limits, func(h *header, frame []byte) (err error) {
+		digest.Write(h.encode()) // all of its bits are checked, so these are the file's
+		digest.Write(frame)
+		file, err = decode(filepath.Base(path), h, frame)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -69,9 +72,6 @@ func readModelWeights(path string, limits Limits) (*model.Pretrained, error) {
 	if err != nil {
 		return nil, err
 	}
-	digest := sha256.New()
-	digest.Write(h.encode()) // all of its bits were checked, so these are the file's
-	digest.Write(frame)
 	p := m.Pretrained()
 	p.Hash = hex.EncodeToString(digest.Sum(nil))
 	return p, nil

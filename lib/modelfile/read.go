@@ -29,11 +29,12 @@ func (l Limits) maxBodyBytes() uint64 {
 // Errors: errs.NotFound; errs.IO; errs.Corrupt for whatever Write did not make; errs.Unsupported for a newer format
 // version and for a body larger than limits; errs.Invalid for a gallery. They name the file by its base name.
 func Read(path string, limits Limits) (*File, error) {
-	h, frame, err := readFrame(path, limits)
-	if err != nil {
-		return nil, err
-	}
-	return decode(filepath.Base(path), h, frame)
+	var f *File
+	err := withFrame(path, limits, func(h *header, frame []byte) (err error) {
+		f, err = decode(filepath.Base(path), h, frame)
+		return err
+	})
+	return f, err
 }
 
 // ReadBytes is Read for a file in memory.
@@ -63,26 +64,27 @@ func open(path string) (*os.File, int64, error) {
 	return f, info.Size(), nil
 }
 
-// readFrame reads the header, checks it, and only then takes memory for the frame.
-func readFrame(path string, limits Limits) (*header, []byte, error) {
+// withFrame reads the header, checks it, and only then takes memory for the frame, which use keeps nothing of.
+func withFrame(path string, limits Limits, use func(h *header, frame []byte) error) error {
 	f, size, err := open(path)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	defer f.Close()
 	first := make([]byte, min(headerSize, size))
 	if _, err := io.ReadFull(f, first); err != nil {
-		return nil, nil, ioError(path, "cannot read it", err)
+		return ioError(path, "cannot read it", err)
 	}
 	h, err := decodeHeader(first, uint64(size), limits)
 	if err != nil {
-		return nil, nil, refused(filepath.Base(path), err)
+		return refused(filepath.Base(path), err)
 	}
-	frame := make([]byte, h.frameBytes)
-	if _, err := io.ReadFull(f, frame); err != nil {
-		return nil, nil, ioError(path, "cannot read it", err)
-	}
-	return h, frame, nil
+	return borrow(h.frameBytes, func(frame []byte) error {
+		if _, err := io.ReadFull(f, frame); err != nil {
+			return ioError(path, "cannot read it", err)
+		}
+		return use(h, frame)
+	})
 }
 
 func decode(name string, h *header, frame []byte) (*File, error) {
@@ -99,11 +101,11 @@ func decodeFrame(h *header, frame []byte) (f *File, err error) {
 	if h.kind == kindGallery {
 		return nil, errs.New(errs.Invalid, "got the gallery of an index, want a model")
 	}
-	body, err := unpack(h, frame)
+	err = unpack(h, frame, func(body []byte) (err error) {
+		f, err = parseBody(body)
+		return err
+	})
 	if err != nil {
-		return nil, err
-	}
-	if f, err = parseBody(body); err != nil {
 		return nil, err
 	}
 	if got := f.version(); got != h.version {

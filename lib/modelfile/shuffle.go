@@ -36,13 +36,13 @@ func appendShuffled(dst []byte, data any) []byte {
 	return append(dst, data.([]uint8)...)
 }
 
-// unshuffled is the inverse of appendShuffled; raw holds whole elements.
-func unshuffled(t fb.DType, raw []byte) any {
+// unshuffled is the inverse of appendShuffled; raw holds whole elements. Floats come to lie at the front of room, which has place for them.
+func unshuffled(t fb.DType, raw []byte, room []float32) any {
 	switch t {
 	case fb.DTypeF32:
-		return unshuffle4(raw, math.Float32frombits)
+		return unshuffle4(room[:len(raw)/4:len(raw)/4], raw, math.Float32frombits)
 	case fb.DTypeI32:
-		return unshuffle4(raw, func(u uint32) int32 { return int32(u) })
+		return unshuffle4(make([]int32, len(raw)/4), raw, func(u uint32) int32 { return int32(u) })
 	case fb.DTypeI64:
 		return unshuffle8(raw, func(u uint64) int64 { return int64(u) })
 	case fb.DTypeF64:
@@ -62,8 +62,7 @@ func shuffle4[T float32 | int32](dst []byte, data []T, bits func(T) uint32) []by
 	return dst
 }
 
-func unshuffle4[T float32 | int32](raw []byte, value func(uint32) T) []T {
-	data := make([]T, len(raw)/4)
+func unshuffle4[T float32 | int32](data []T, raw []byte, value func(uint32) T) []T {
 	b0, b1, b2, b3 := planes4(raw, len(data))
 	for i := range data {
 		data[i] = value(uint32(b0[i]) | uint32(b1[i])<<8 | uint32(b2[i])<<16 | uint32(b3[i])<<24)

@@ -71,10 +71,9 @@ func fillTemp(f *os.File, data []byte) error {
 
 // verifyFile reads path back and checks it down to the digest of the body, which Encode has verified.
 func verifyFile(path string) error {
-	h, frame, err := readFrame(path, Limits{})
-	if err == nil {
-		_, err = unpack(h, frame)
-	}
+	err := withFrame(path, Limits{}, func(h *header, frame []byte) error {
+		return unpack(h, frame, func([]byte) error { return nil })
+	})
 	if err != nil {
 		return fmt.Errorf("reading it back: %w", err)
 	}

@@ -33,7 +33,10 @@ struct dsl_program {
     std::vector<dsl_op> sections[DSL_NUM_SECTIONS];
     std::vector<std::string> names; // by step
     std::vector<dnnl::memory> memories, scratchpads;
-    std::vector<void *> buffers;
+    std::vector<void *> blocks; // of buffers
+    size_t block_bytes = 0;     // of all blocks
+    size_t block_left = 0;      // of the last block
+    char *block_next = nullptr; // in the last block
     size_t scratchpad_bytes = 0;
     int32_t cancel = 0;
     std::vector<double> ms; // by step, while profiling

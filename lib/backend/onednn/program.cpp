@@ -10,6 +10,7 @@
 #include <xmmintrin.h>
 #endif
 
+#include <algorithm>
 #include <chrono>
 #include <new>
 
@@ -71,10 +72,19 @@ void dsl_engine_free(dsl_engine *e) {
     omp_pause_resource_all(omp_pause_hard); // ends the team's threads
 }
 
+// Buffers are cut from blocks that double in size, so that most of their bytes lie in large pages.
 void *dsl_program::buffer(size_t bytes) {
-    void *p = dsl_alloc(bytes);
-    if (!p) throw std::bad_alloc();
-    buffers.push_back(p);
+    const size_t line = 64, most = 16 << 20;
+    bytes = (bytes + line - 1) / line * line;
+    if (bytes > block_left) {
+        size_t block = std::max(bytes, std::min(block_bytes, most));
+        block_next = (char *)dsl_alloc(block);
+        if (!block_next) throw std::bad_alloc();
+        blocks.push_back(block_next);
+        block_left = block, block_bytes += block;
+    }
+    void *p = block_next;
+    block_next += bytes, block_left -= bytes;
     return p;
 }
 
@@ -89,7 +99,7 @@ int dsl_program_new(dsl_engine *e, int steps, dsl_program **out) {
 
 void dsl_program_free(dsl_program *p) {
     if (!p) return;
-    for (void *b : p->buffers) dsl_free(b);
+    for (void *b : p->blocks) dsl_free(b);
     delete p;
 }
 

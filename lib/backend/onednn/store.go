@@ -16,9 +16,13 @@ import (
 // store keeps dense tensors outside the Go heap. Its version changes with every write, so that programs know when to pack weights again.
 type store struct {
 	index   *backend.Tensors
+	memory  unsafe.Pointer // of all tensors
 	at      []unsafe.Pointer
 	version atomic.Int64
 }
+
+// cacheLine is where tensors begin.
+const cacheLine = 64
 
 // NewStore makes zeroed tensors.
 func (Backend) NewStore(tensors []ir.Tensor) (backend.Store, error) {
@@ -26,25 +30,26 @@ func (Backend) NewStore(tensors []ir.Tensor) (backend.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &store{index: index}
-	for _, t := range tensors {
-		p, err := alloc(plan.Dense(&t))
-		if err != nil {
-			s.Close()
-			return nil, err
-		}
-		clear(unsafe.Slice((*byte)(p), plan.Dense(&t)))
-		s.at = append(s.at, p)
+	offsets, bytes := make([]int64, len(tensors)), int64(0)
+	for i, t := range tensors {
+		offsets[i] = bytes
+		bytes += (plan.Dense(&t) + cacheLine - 1) / cacheLine * cacheLine
+	}
+	s := &store{index: index, at: make([]unsafe.Pointer, len(tensors))}
+	if s.memory, err = alloc(bytes); err != nil {
+		return nil, err
+	}
+	clear(unsafe.Slice((*byte)(s.memory), bytes))
+	for i, offset := range offsets {
+		s.at[i] = unsafe.Add(s.memory, offset)
 	}
 	s.version.Store(1)
 	return s, nil
 }
 
 func (s *store) Close() error {
-	for _, p := range s.at {
-		C.dsl_free(p)
-	}
-	s.at = nil
+	C.dsl_free(s.memory)
+	s.memory, s.at = nil, nil
 	return nil
 }
 

@@ -17,6 +17,8 @@ var packages = map[string]rule{
 	"internal/lint": {level: 0},
 	"internal/simd": {level: 0},
 
+	"internal/hugepage": {level: 0},
+
 	"internal/osthread": {level: 0, same: []string{"errs"}},
 
 	"imageio/imagetest": {level: 0}, // test pictures
