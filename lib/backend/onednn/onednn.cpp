@@ -101,12 +101,7 @@ memory bind(dsl_program *p, const desc &d, void *at) {
 
 void push_primitive(dsl_program *p, int section, int step, const dnnl::primitive &prim, std::vector<dnnl_exec_arg_t> args,
                     const desc &scratchpad) {
-    if (scratchpad.get_size()) {
-        memory m(scratchpad, p->engine->engine, DNNL_MEMORY_NONE);
-        p->scratchpads.push_back(m);
-        if (scratchpad.get_size() > p->scratchpad_bytes) p->scratchpad_bytes = scratchpad.get_size();
-        args.push_back({DNNL_ARG_SCRATCHPAD, m.get()});
-    }
+    if (scratchpad.get_size()) args.push_back({DNNL_ARG_SCRATCHPAD, p->scratchpads.add(scratchpad, p->engine->engine).get()});
     dsl_op op = {};
     op.type = dsl_op::PRIMITIVE, op.step = step, op.primitive = prim, op.args = std::move(args);
     p->push(section, std::move(op));
@@ -140,7 +135,7 @@ static memory packed_weights(dsl_program *p, const dsl_conv *c, const desc &want
     memory packed = bind(p, want, p->buffer(want.get_size()));
     if (want.data.format_kind == dnnl_format_kind_wino) {
         const desc plain(dims, memory::data_type::f32, memory::format_tag::oihw);
-        memory between = bind(p, plain, p->buffer(plain.get_size()));
+        memory between = p->transposed.add(plain, p->engine->engine);
         push_reorder(p, c->pack_section, c->step, m, between);
         m = between;
     }
@@ -297,11 +292,6 @@ int dsl_program_reorder(dsl_program *p, const dsl_reorder *r) {
                          bind(a->p, r->to == DSL_NHWC ? nhwc : kept, r->dst));
         },
         &arg);
-}
-
-void place_scratchpads(dsl_program *p) {
-    void *at = p->buffer(p->scratchpad_bytes);
-    for (memory &m : p->scratchpads) m.set_data_handle(at);
 }
 
 void run_primitive(dsl_program *p, dsl_op &op) {

@@ -28,16 +28,32 @@ struct dsl_op {
     std::shared_ptr<int8_conv> int8;
 };
 
+// One buffer for memories of which no two are in use at once.
+struct shared_buffer {
+    std::vector<dnnl::memory> users;
+    size_t bytes = 0; // of the largest
+
+    dnnl::memory add(const dnnl::memory::desc &d, const dnnl::engine &e) {
+        users.push_back(dnnl::memory(d, e, DNNL_MEMORY_NONE));
+        if (d.get_size() > bytes) bytes = d.get_size();
+        return users.back();
+    }
+    void place(void *at) {
+        for (dnnl::memory &m : users) m.set_data_handle(at);
+    }
+};
+
 struct dsl_program {
     dsl_engine *engine;
     std::vector<dsl_op> sections[DSL_NUM_SECTIONS];
     std::vector<std::string> names; // by step
-    std::vector<dnnl::memory> memories, scratchpads;
+    std::vector<dnnl::memory> memories;
+    shared_buffer scratchpads;
+    shared_buffer transposed; // weights on their way to Winograd's layout
     std::vector<void *> blocks; // of buffers
     size_t block_bytes = 0;     // of all blocks
     size_t block_left = 0;      // of the last block
     char *block_next = nullptr; // in the last block
-    size_t scratchpad_bytes = 0;
     int32_t cancel = 0;
     std::vector<double> ms; // by step, while profiling
     bool profiling = false;
@@ -56,7 +72,6 @@ struct dsl_isa {
 const dsl_isa &current_isa();
 void run_primitive(dsl_program *p, dsl_op &op);
 void run_gemm(dsl_op &op);
-void place_scratchpads(dsl_program *p);
 void pack_int8(dsl_program *p, int8_conv &c); // in DSL_SETUP: weights to integers, and the primitive with their scales
 
 // What the files that call oneDNN share: parts of primitives and of programs.
