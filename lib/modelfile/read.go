@@ -13,7 +13,7 @@ import (
 // Limits bounds what reading may use. The zero value is the default.
 type Limits struct {
 	// MaxBodyBytes is the largest body (all that is compressed) to accept; 0 is 2 GiB, the most a file can hold.
-	// Reading takes the file's size, once the body and once its tensors of memory.
+	// Reading takes the file's size, once the body and once its tensors of memory, of which the tensors stay.
 	MaxBodyBytes int64
 }
 
