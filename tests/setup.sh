@@ -4,7 +4,7 @@
 #     dsl_setup build pictures test   # or fewer of them; then PYTHON is set and Go on PATH
 
 declare -A DSL_PACKAGES=(
-  [build]="cmake make g++ pkg-config libdnnl-dev libturbojpeg0-dev"
+  [build]="cmake make g++ pkg-config libdnnl-dev libjpeg62-turbo-dev"
   [pictures]="python3 python3-numpy python3-pil python3-matplotlib python3-sklearn"
   [bench]="python3-faiss python3-opencv python3-onnx"
   [test]="python3-pytest python3-torch python3-pydicom python3-gdcm flatbuffers-compiler clang-19"

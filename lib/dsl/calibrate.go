@@ -49,7 +49,7 @@ func (m *Model) Calibrate(ctx context.Context, d *Dataset, o CalibrateOptions) (
 		return nil, errs.New(errs.NotFound, "dsl: calibrate: the dataset has no %q images", o.Split)
 	}
 	drawn := rng.New(0, "calibrate").Perm(len(indices))[:min(o.NumImages, len(indices))]
-	image := func(dec *imageio.Decoder, i int) (*Image, error) { return data.DecodeWith(dec, indices[drawn[i]]) }
+	image := pictures(func(dec *imageio.Decoder, i int) (*Image, error) { return data.DecodeWith(dec, indices[drawn[i]]) })
 	ranges, err := m.measure(ctx, o, len(drawn), image)
 	if err != nil {
 		return nil, err
@@ -69,6 +69,6 @@ func (m *Model) measure(ctx context.Context, o CalibrateOptions, n int, image so
 	}
 	defer m.release()
 	team := threads(o.Threads)
-	fill := evaluated(ctx, m.InputSize(), make([]imageio.Decoder, team), make([]imageio.Resizer, team), image)
+	fill := evaluated(ctx, newWorkers(team, m.InputSize()), image)
 	return m.net.MeasureRanges(ctx, be, backend.Options{Threads: team, Winograd: true}, n, fill)
 }

@@ -26,7 +26,7 @@ func (s *Session) Evaluate(ctx context.Context, d *Dataset, split string) ([]byt
 	}
 	dim := s.model.EmbeddingDim()
 	x := make([]float32, len(indices)*dim)
-	image := func(dec *imageio.Decoder, i int) (*Image, error) { return data.DecodeWith(dec, indices[i]) }
+	image := pictures(func(dec *imageio.Decoder, i int) (*Image, error) { return data.DecodeWith(dec, indices[i]) })
 	if err := s.embed(ctx, len(indices), image, x); err != nil {
 		return nil, err
 	}

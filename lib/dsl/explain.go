@@ -25,7 +25,7 @@ func (s *Session) Heatmap(ctx context.Context, img *Image, grid, heatmap []float
 
 // whole is all of an image, its shorter side at InputSize.
 func (s *Session) whole(img *Image) (model.Picture, error) {
-	p, err := s.resizers[0].ResizeShorter(img, s.model.InputSize())
+	p, err := s.workers[0].resizer.ResizeShorter(img, s.model.InputSize())
 	if err != nil {
 		return model.Picture{}, err
 	}

@@ -26,10 +26,9 @@ type Session struct {
 	backend backend.Backend
 	threads int
 
-	mu       sync.Mutex
-	net      *model.Session    // nil after Close
-	decoders []imageio.Decoder // by thread
-	resizers []imageio.Resizer
+	mu      sync.Mutex
+	net     *model.Session // nil after Close
+	workers []worker       // by thread
 }
 
 // NewSession starts an executor. Errors: Invalid, Unsupported, Device, OutOfMemory.
@@ -49,7 +48,7 @@ func NewSession(m *Model, o SessionOptions) (*Session, error) {
 	if err != nil {
 		return nil, errors.Join(err, m.release())
 	}
-	return &Session{model: m, backend: be, threads: n, net: net, decoders: make([]imageio.Decoder, n), resizers: make([]imageio.Resizer, n)}, nil
+	return &Session{model: m, backend: be, threads: n, net: net, workers: newWorkers(n, m.InputSize())}, nil
 }
 
 // Close ends the executor after the call in progress; it may be called twice.
@@ -83,19 +82,55 @@ func (s *Session) Embed(ctx context.Context, images []*Image, out []float32) err
 // EmbedFiles is Embed for files, each decoded right before it is needed, several at a time. An unreadable file is an
 // error that names its row; out is then unspecified.
 func (s *Session) EmbedFiles(ctx context.Context, paths []string, out []float32) error {
-	return s.embed(ctx, len(paths), func(dec *imageio.Decoder, i int) (*Image, error) { return dec.DecodeFile(paths[i], 0) }, out)
+	file := func(w *worker, i int, dst []byte) error {
+		return w.resizer.EvaluateFile(dst, &w.decoder, paths[i], 0, w.size)
+	}
+	return s.embed(ctx, len(paths), file, out)
 }
 
 func (s *Session) embed(ctx context.Context, n int, image source, out []float32) error {
 	return s.rows(ctx, n, s.model.EmbeddingDim(), image, out, (*model.Session).Embed)
 }
 
-// source gives image i of a call; it may use the memory of a decoder that nobody else uses until the next image.
-type source func(dec *imageio.Decoder, i int) (*Image, error)
+// worker is the memory in which one goroutine brings images to size×size pixels, as in training.
+type worker struct {
+	size    int
+	decoder imageio.Decoder
+	resizer imageio.Resizer
+}
+
+func newWorkers(n, size int) []worker {
+	workers := make([]worker, n)
+	for i := range workers {
+		workers[i].size = size
+	}
+	return workers
+}
+
+// source brings image i of a call to dst.
+type source func(w *worker, i int, dst []byte) error
+
+// pictures is the source of decoded images; what get gives may use the memory of its decoder.
+func pictures(get func(dec *imageio.Decoder, i int) (*Image, error)) source {
+	return func(w *worker, i int, dst []byte) error {
+		img, err := get(&w.decoder, i)
+		if err != nil {
+			return err
+		}
+		return w.resizer.Evaluate(dst, img, w.size)
+	}
+}
 
 // given gives images in memory.
 func given(images []*Image) source {
-	return func(_ *imageio.Decoder, i int) (*Image, error) { return images[i], nil }
+	return pictures(func(_ *imageio.Decoder, i int) (*Image, error) { return images[i], nil })
+}
+
+// files decodes files, no more of each than is needed.
+func files(paths []string) source {
+	return func(w *worker, i int, dst []byte) error {
+		return w.resizer.EvaluateFile(dst, &w.decoder, paths[i], 0, w.size)
+	}
 }
 
 // rows computes a row of dim numbers for each of n images, evaluated as in training.
@@ -109,19 +144,17 @@ func (s *Session) rows(ctx context.Context, n, dim int, image source, out []floa
 		return err
 	}
 	defer unlock()
-	return compute(s.net, ctx, n, evaluated(ctx, s.model.InputSize(), s.decoders, s.resizers, image), out[:n*dim])
+	return compute(s.net, ctx, n, evaluated(ctx, s.workers, image), out[:n*dim])
 }
 
-// evaluated fills a batch with images brought to size×size pixels as in training, a worker for each decoder and resizer. Errors name the image's row.
-func evaluated(ctx context.Context, size int, decoders []imageio.Decoder, resizers []imageio.Resizer, image source) func(first, count int, pixels []byte) error {
+// evaluated fills a batch with images. Errors name the image's row.
+func evaluated(ctx context.Context, workers []worker, image source) func(first, count int, pixels []byte) error {
 	return func(first, count int, pixels []byte) error {
 		failures := make([]error, count)
-		err := par.For(ctx, count, 1, len(resizers), func(worker, lo, _ int) {
-			img, err := image(&decoders[worker], first+lo)
-			if err == nil {
-				err = resizers[worker].Evaluate(pixels[lo*size*size*3:(lo+1)*size*size*3], img, size)
-			}
-			if err != nil {
+		err := par.For(ctx, count, 1, len(workers), func(i, lo, _ int) {
+			w := &workers[i]
+			one := 3 * w.size * w.size
+			if err := image(w, first+lo, pixels[lo*one:(lo+1)*one]); err != nil {
 				failures[lo] = errs.Wrap(errs.KindOf(err), err, "dsl: image in row %d", first+lo)
 			}
 		})

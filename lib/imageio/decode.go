@@ -74,10 +74,11 @@ func DecodeFile(path string, maxPixels int) (*Image, error) {
 // EXIF orientation (in JPEG's APP1 and PNG's eXIf) is applied; an unreadable EXIF block counts as none.
 // Errors: Unsupported (another format, named), Corrupt (damaged or cut), Invalid (above the limit).
 func Decode(name string, data []byte, maxPixels int) (*Image, error) {
-	return new(Decoder).decode(name, data, maxPixels)
+	return new(Decoder).decode(name, data, maxPixels, 0)
 }
 
-func (d *Decoder) decode(name string, data []byte, maxPixels int) (*Image, error) {
+// decode is Decode for a side of 0. Otherwise the picture is for Evaluate to that side only: what that does not read is unspecified.
+func (d *Decoder) decode(name string, data []byte, maxPixels, side int) (*Image, error) {
 	if maxPixels <= 0 {
 		maxPixels = DefaultMaxPixels
 	}
@@ -86,7 +87,7 @@ func (d *Decoder) decode(name string, data []byte, maxPixels int) (*Image, error
 	}
 	switch f := Sniff(data); f {
 	case JPEG:
-		return d.jpeg(name, data, maxPixels)
+		return d.jpeg(name, data, maxPixels, side)
 	case PNG:
 		return d.png(name, data, maxPixels)
 	case Unknown:

@@ -27,12 +27,17 @@ func (s *scratch) bytes(n int) []uint8 {
 
 // DecodeFile is the function DecodeFile into the decoder's memory.
 func (d *Decoder) DecodeFile(path string, maxPixels int) (*Image, error) {
+	return d.decodeFile(path, maxPixels, 0)
+}
+
+// decodeFile is DecodeFile for a side as decode has it.
+func (d *Decoder) decodeFile(path string, maxPixels, side int) (*Image, error) {
 	name := filepath.Base(path)
 	data, err := d.readFile(path, name)
 	if err != nil {
 		return nil, err
 	}
-	return d.decode(name, data, maxPixels)
+	return d.decode(name, data, maxPixels, side)
 }
 
 // upright makes the displayed picture of stored RGB pixels; it keeps pix when there is nothing to turn.

@@ -74,11 +74,11 @@ func TestAFileWithoutTablesDoesNotGetThoseOfTheOneBefore(t *testing.T) {
 	const huffman, quantisation = 0xC4, 0xDB
 	for _, marker := range []byte{huffman, quantisation} {
 		bare := without(whole, marker)
-		want, wantErr := new(Decoder).decode("bare.jpg", bare, 0)
-		if _, err := d.decode("whole.jpg", whole, 0); err != nil {
+		want, wantErr := new(Decoder).decode("bare.jpg", bare, 0, 0)
+		if _, err := d.decode("whole.jpg", whole, 0, 0); err != nil {
 			t.Fatal(err)
 		}
-		got, err := d.decode("bare.jpg", bare, 0)
+		got, err := d.decode("bare.jpg", bare, 0, 0)
 		if errs.KindOf(err) != errs.KindOf(wantErr) || err == nil && !bytes.Equal(got.Pix, want.Pix) {
 			t.Errorf("without marker %x: got %v after a whole file, want %v", marker, err, wantErr)
 		}

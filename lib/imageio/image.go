@@ -65,6 +65,21 @@ func (o Orientation) Stored(width, height int) (int, int) {
 	return width, height
 }
 
+// storedRect is where part of the displayed picture lies in the file's own pixel grid, of width×height.
+func (o Orientation) storedRect(part rect, width, height int) rect {
+	swap, mirrorX, mirrorY := o.axes()
+	if swap {
+		part = rect{part.y, part.x, part.h, part.w}
+	}
+	if mirrorX {
+		part.x = width - part.x - part.w
+	}
+	if mirrorY {
+		part.y = height - part.y - part.h
+	}
+	return part
+}
+
 // Clone is a copy with pixels of its own.
 func (m *Image) Clone() *Image {
 	c := *m

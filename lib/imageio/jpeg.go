@@ -1,61 +1,36 @@
 package imageio
 
-/*
-#cgo LDFLAGS: -lturbojpeg
-#include <turbojpeg.h>
-
-// The header call also fails on sampling factors that TurboJPEG has no name for, after it has filled in the size;
-// decoding such files works. So the size decides, and a size of 0 is the failure.
-static void jpeg_size(tjhandle h, const unsigned char *data, unsigned long n, int *width, int *height) {
-	int sampling, space;
-	*width = *height = 0;
-	tjDecompressHeader3(h, data, n, width, height, &sampling, &space);
-}
-
-// Any warning stops the decoding: a cut file is a warning to libjpeg. The limit on scans bounds the time that a
-// crafted progressive file can take.
-static int jpeg_pixels(tjhandle h, const unsigned char *data, unsigned long n, unsigned char *pixels, int width, int height,
-		int format) {
-	return tjDecompress2(h, data, n, pixels, width, 0, height, format, TJFLAG_STOPONWARNING | TJFLAG_LIMITSCANS);
-}
-*/
+// #cgo LDFLAGS: -ljpeg
+// #include "jpeg.h"
 import "C"
 
-import (
-	"unsafe"
+import "libdsl/lib/errs"
 
-	"libdsl/lib/errs"
-)
-
-// jpeg decodes with a handle of its own for each file: making one takes a thousandth of the decoding, and one that was
-// used before lends its tables to a file that has none.
-func (d *Decoder) jpeg(name string, data []byte, maxPixels int) (*Image, error) {
+// jpeg decodes with a state of libjpeg's own for each file: making one takes a thousandth of the decoding, and one that was
+// used before lends its tables to a file that has none. With a side, pixels that Evaluate to it does not read are unspecified.
+func (d *Decoder) jpeg(name string, data []byte, maxPixels, side int) (*Image, error) {
 	head := scanJPEG(data)
 	if err := head.supported(name); err != nil {
 		return nil, err
 	}
-	h := C.tjInitDecompress()
-	if h == nil {
-		return nil, errs.New(errs.OutOfMemory, "imageio: image %q: no memory for a JPEG decoder", name)
+	var answer C.dsl_jpeg_answer
+	src, n := first[C.uchar](data), C.ulong(len(data))
+	if C.dsl_jpeg_size(src, n, &answer) != 0 {
+		return nil, damagedJPEG(name, C.GoString(&answer.message[0]))
 	}
-	defer C.tjDestroy(h)
-	var cw, ch C.int
-	src, n := (*C.uchar)(unsafe.Pointer(&data[0])), C.ulong(len(data))
-	C.jpeg_size(h, src, n, &cw, &ch)
-	width, height := int(cw), int(ch)
-	if width == 0 || height == 0 {
-		return nil, damagedJPEG(name, C.GoString(C.tjGetErrorStr2(h)))
-	}
+	width, height := int(answer.width), int(answer.height)
 	if err := tooLarge(name, width, height, maxPixels); err != nil {
 		return nil, err
 	}
-	format, channels := C.int(C.TJPF_RGB), 3
+	channels := 3
 	if head.components == 4 {
-		format, channels = C.TJPF_CMYK, 4
+		channels = 4
 	}
 	pix := d.stored.bytes(channels * width * height)
-	if C.jpeg_pixels(h, src, n, (*C.uchar)(unsafe.Pointer(&pix[0])), cw, ch, format) != 0 {
-		return nil, damagedJPEG(name, C.GoString(C.tjGetErrorStr2(h)))
+	p := head.needed(width, height, side)
+	part := C.dsl_jpeg_part{C.int(p.x), C.int(p.y), C.int(p.w), C.int(p.h)}
+	if C.dsl_jpeg_pixels(src, n, &answer, first[C.uchar](pix), C.int(channels), part) != 0 {
+		return nil, damagedJPEG(name, C.GoString(&answer.message[0]))
 	}
 	if progressive := head.frame == 0xC2 || head.frame == 0xCA; progressive && !wholeProgression(data[head.scans:], head.components) {
 		return nil, damagedJPEG(name, "its last scans are missing")
@@ -96,6 +71,15 @@ type jpegHead struct {
 	adobe       bool // an APP14 segment of Adobe
 	scans       int  // where the first scan's marker is, 0 when there is none
 	orientation Orientation
+}
+
+// needed is the part of the stored pixels that Evaluate to side reads, or all of them for side 0.
+func (h jpegHead) needed(width, height, side int) rect {
+	if side == 0 {
+		return rect{0, 0, width, height}
+	}
+	w, high := h.orientation.Stored(width, height)
+	return h.orientation.storedRect(evaluated(w, high, side), width, height)
 }
 
 // supported refuses, by name, what libjpeg-turbo would refuse with a less helpful message.

@@ -43,6 +43,13 @@ func (s *span) source(o int) (centre float64, first, end int) {
 	return centre, max(int(centre-support+0.5), 0), min(int(centre+support+0.5), s.in)
 }
 
+// sources is the range of source positions for all that is wanted.
+func (s *span) sources() (first, end int) {
+	_, first, _ = s.source(s.lo)
+	_, _, end = s.source(s.lo + s.n - 1)
+	return first, end
+}
+
 // set computes the weights, unless they are those of the last call.
 // Weight of source i for output o: max(0, 1 − |i + ½ − centre|/s), centre = (o+½)·in/out, s = max(1, in/out), scaled
 // to the sum 2^fixedBits. Source: Pillow's resampling.
@@ -51,13 +58,13 @@ func (t *taps) set(s span) {
 		return
 	}
 	t.span = s
-	most, end := 0, 0
-	t.from = s.in
+	first, end := s.sources()
+	t.from, t.used = first, end-first
+	most := 0
 	for i := range s.n {
-		_, from, to := s.source(s.lo + i)
-		most, t.from, end = max(most, to-from), min(t.from, from), max(end, to)
+		_, first, end := s.source(s.lo + i)
+		most = max(most, end-first)
 	}
-	t.used = end - t.from
 	t.stride = (most + 1) / 2 * 2
 	t.first, t.count = resized(t.first, s.n), resized(t.count, s.n)
 	t.weights = resized(t.weights, s.n*t.stride)

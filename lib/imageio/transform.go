@@ -13,19 +13,6 @@ const MaxSide = 4096
 // maxWholePixels bounds ResizeShorter, whose result grows with the aspect ratio: 16 megapixels.
 const maxWholePixels = 16_000_000
 
-// Evaluate is the evaluation transform to size×size: the shorter side to round(size·256/224), then the centre crop.
-// dst is [size, size, 3]. A picture always fills the crop. Source: method of ImageNet evaluation, as torchvision's
-// Resize and CenterCrop.
-func (r *Resizer) Evaluate(dst []uint8, img *Image, size int) error {
-	if err := checkTransform(dst, img, size); err != nil {
-		return err
-	}
-	w, h := shorterTo(img.Width, img.Height, int(math.Round(float64(size)*256/224)))
-	centre := func(n int) int { return int(math.RoundToEven(float64(n-size) / 2)) } // Python's round
-	r.resize(dst, img, rect{0, 0, img.Width, img.Height}, w, h, rect{centre(w), centre(h), size, size}, false, false)
-	return nil
-}
-
 // Augment is the training transform to size×size: a random part of 0.08 to 1 of the area and of aspect 3/4 to 4/3,
 // resized, then mirrored each way with probability one half. dst is [size, size, 3]. All randomness comes from s.
 // Source: torchvision's RandomResizedCrop, RandomHorizontalFlip, RandomVerticalFlip with their defaults.
@@ -99,11 +86,18 @@ func checkSide(size int) error {
 }
 
 func checkTransform(dst []uint8, img *Image, size int) error {
+	if err := checkOutput(dst, size); err != nil {
+		return err
+	}
+	return img.check()
+}
+
+func checkOutput(dst []uint8, size int) error {
 	if err := checkSide(size); err != nil {
 		return err
 	}
 	if len(dst) != 3*size*size {
 		return errs.New(errs.Invalid, "imageio: output: got room for %d bytes, want %d×%d×3", len(dst), size, size)
 	}
-	return img.check()
+	return nil
 }

@@ -91,13 +91,13 @@ var owners = map[string][]string{
 	"image/gif":                     {"imageio"},
 	"image/jpeg":                    {"imageio", "imageio/imagetest"},
 	"image/png":                     {"imageio", "imageio/imagetest"},
-	"C":                             {"backend/onednn", "backend/cuda/driver", "backend/cuda/nvlib", "backend/cuda/emulated", "imageio", "internal/simd", "capi"},
+	"C":                             {"backend/onednn", "backend/cuda/driver", "backend/cuda/nvlib", "backend/cuda/emulated", "imageio", "imageio/imagetest", "internal/simd", "capi"},
 }
 
 // native name the only packages whose C, C++ and cgo text may speak of a library.
 var native = map[string][]string{
 	"dnnl":      {"backend/onednn"},
-	"turbojpeg": {"imageio"},
+	"jpeglib":   {"imageio", "imageio/imagetest"},
 	"cuda.h":    {"backend/cuda/driver"},
 	"cudnn":     {"backend/cuda/nvlib", "backend/cuda/emulated/doubles"},
 	"cublas":    {"backend/cuda/nvlib", "backend/cuda/emulated/doubles"},

@@ -35,11 +35,7 @@ func run(dir string, size int) error {
 	var resizer imageio.Resizer
 	all := func() error {
 		for i, name := range names {
-			m, err := decoder.DecodeFile(name, 0)
-			if err != nil {
-				return err
-			}
-			if err := resizer.Evaluate(pixels[i*one:(i+1)*one], m, size); err != nil {
+			if err := resizer.EvaluateFile(pixels[i*one:(i+1)*one], &decoder, name, 0, size); err != nil {
 				return err
 			}
 		}
