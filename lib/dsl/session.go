@@ -82,10 +82,7 @@ func (s *Session) Embed(ctx context.Context, images []*Image, out []float32) err
 // EmbedFiles is Embed for files, each decoded right before it is needed, several at a time. An unreadable file is an
 // error that names its row; out is then unspecified.
 func (s *Session) EmbedFiles(ctx context.Context, paths []string, out []float32) error {
-	file := func(w *worker, i int, dst []byte) error {
-		return w.resizer.EvaluateFile(dst, &w.decoder, paths[i], 0, w.size)
-	}
-	return s.embed(ctx, len(paths), file, out)
+	return s.embed(ctx, len(paths), files(paths), out)
 }
 
 func (s *Session) embed(ctx context.Context, n int, image source, out []float32) error {
