@@ -67,7 +67,7 @@ func lives(p *Plan, o *Options) (blocks []*block, of []*block) {
 			if t.Output || s.Phase == ir.Setup {
 				end = len(p.Steps)
 			}
-			size := (o.Bytes(s.Kind, t) + align - 1) / align * align
+			size := (o.Bytes(s, t) + align - 1) / align * align
 			if k == 0 && end != len(p.Steps) {
 				if b := inPlace(p, i, o, last, of, size); b != nil {
 					b.last = end

@@ -149,8 +149,8 @@ func random(t *testing.T, seed uint64) *net {
 func padded(t *ir.Tensor) int64 { return Dense(t)*2 + 4 }
 
 // ofAnyKind is a size that does not depend on the step.
-func ofAnyKind(bytes func(*ir.Tensor) int64) func(ir.Kind, *ir.Tensor) int64 {
-	return func(_ ir.Kind, t *ir.Tensor) int64 { return bytes(t) }
+func ofAnyKind(bytes func(*ir.Tensor) int64) func(*ir.Step, *ir.Tensor) int64 {
+	return func(_ *ir.Step, t *ir.Tensor) int64 { return bytes(t) }
 }
 
 func TestNoLiveTensorIsOverwritten(t *testing.T) {

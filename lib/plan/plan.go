@@ -18,8 +18,8 @@ type Plan struct {
 
 // Options are what a plan needs to know of its backend.
 type Options struct {
-	// Bytes is the size in which the backend stores a tensor that a step of this kind computes; nil means dense.
-	Bytes func(maker ir.Kind, t *ir.Tensor) int64
+	// Bytes is the size in which the backend stores a tensor that a step computes; nil means dense, 0 that the backend finds a place itself.
+	Bytes func(maker *ir.Step, t *ir.Tensor) int64
 	// OverResidual says that the backend's convolutions may write over their residual.
 	OverResidual bool
 	// Int8 says that the backend keeps feature maps in 8 bits: it has to know the range of each.
@@ -56,7 +56,7 @@ func Build(p *ir.Program, o Options) (*Plan, error) {
 		return nil, err
 	}
 	if o.Bytes == nil {
-		o.Bytes = func(_ ir.Kind, t *ir.Tensor) int64 { return Dense(t) }
+		o.Bytes = func(_ *ir.Step, t *ir.Tensor) int64 { return Dense(t) }
 	}
 	place(out, &o)
 	return out, nil

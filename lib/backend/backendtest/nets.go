@@ -1,10 +1,14 @@
 package backendtest
 
-import "libdsl/lib/ir"
+import (
+	"fmt"
+
+	"libdsl/lib/ir"
+)
 
 // netCases are small whole networks, trained one step: where steps meet, layouts, fusion and shared memory do too.
 func netCases() []*testCase {
-	return []*testCase{foldedNet(2, 17), foldedNet(1, 16), batchNet(3, 15), batchNet(2, 16)}
+	return []*testCase{foldedNet(2, 17), foldedNet(1, 16), scaledNet(), batchNet(3, 15), batchNet(2, 16)}
 }
 
 // foldedNet is pixels, a folded convolution, max pooling, a residual block, a gated pool and a linear layer, with all gradients.
@@ -53,6 +57,26 @@ func foldedNet(b, size int) *testCase {
 	dg1 := c.one(ir.Add, ir.Attrs{}, dws[1], c.one(ir.ShiftBiasGrad, a, g1, m1, v1, dwb[1]))
 	c.train([]string{"w1", "g1", "b1", "w2", "w3", "w5", "b5", "w6", "b6"}, dws[0], dg1, dwb[1], dw2, dw3, d5[0], d5[1], dl[0], dl[1])
 	return c
+}
+
+// scaledNet is convolutions whose weights Setup scales, of several sizes, each read by one of them but for the last, which two read, forward only.
+func scaledNet() *testCase {
+	c := newCase("convolutions with weights that are scaled beforehand")
+	c.tol = 2e-5
+	a := ir.Attrs{Eps: 1e-5}
+	channels := []int{20, 32, 16, 64, 64}
+	var scaled []ir.TensorID
+	c.phase = ir.Setup
+	for i, k := range channels[1:] {
+		w := c.weights(fmt.Sprintf("w%d", i), k, 3, 3, channels[i])
+		scaled = append(scaled, c.one(ir.ScaleWeights, a, w, c.param(fmt.Sprintf("g%d", i), k), c.variance(fmt.Sprintf("v%d", i), k)))
+	}
+	c.phase = ir.Forward
+	x := c.input("x", 2, 9, 9, channels[0])
+	for _, w := range append(scaled, scaled[len(scaled)-1]) {
+		x = c.one(ir.ReLU, ir.Attrs{}, c.one(ir.Conv, ir.Attrs{Stride: 1, Pad: 1}, x, w))
+	}
+	return c.outputs(x)
 }
 
 // train marks gradients as outputs and adds their Adam steps. A large ε keeps an update in proportion to its gradient: with a small one the

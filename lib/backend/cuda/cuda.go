@@ -64,8 +64,8 @@ func (b Backend) Environment() string { return b.device.env }
 func (b Backend) PlanOptions() plan.Options { return plan.Options{Bytes: b.bytes} }
 
 // bytes is the size of an activation in the precision's type, its images padded to full groups of channels; all else is dense.
-func (b Backend) bytes(maker ir.Kind, t *ir.Tensor) int64 {
-	if !activation(maker, t) || maker == ir.Add { // which may add gradients of weights
+func (b Backend) bytes(maker *ir.Step, t *ir.Tensor) int64 {
+	if !activation(maker.Kind, t) || maker.Kind == ir.Add { // which may add gradients of weights
 		return plan.Dense(t)
 	}
 	c := int64(t.Shape[3])

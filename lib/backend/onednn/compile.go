@@ -17,6 +17,9 @@ func (p *program) compile() error {
 	if err := p.place(); err != nil {
 		return err
 	}
+	if err := p.placeScaled(); err != nil {
+		return err
+	}
 	if p.ex.int8 {
 		if err := p.planInt8(); err != nil {
 			return err
@@ -36,6 +39,9 @@ func (p *program) compile() error {
 		return err
 	}
 	for i := range p.plan.Steps {
+		if p.scaled.late[i] {
+			continue
+		}
 		if err := p.step(i); err != nil {
 			return err
 		}

@@ -131,7 +131,7 @@ static memory source(dsl_program *p, const dsl_conv *c, const desc &stored, void
 static memory packed_weights(dsl_program *p, const dsl_conv *c, const desc &want) {
     const memory::dims dims = {c->k, c->c, c->r, c->r};
     memory m = bind(p, desc(dims, memory::data_type::f32, memory::format_tag::ohwi), c->weights);
-    if (m.get_desc() == want) return m;
+    if (m.get_desc() == want && !c->copy_weights) return m;
     memory packed = bind(p, want, p->buffer(want.get_size()));
     if (want.data.format_kind == dnnl_format_kind_wino) {
         const desc plain(dims, memory::data_type::f32, memory::format_tag::oihw);

@@ -53,7 +53,13 @@ func (Backend) Environment() string { return C.GoString(C.dsl_environment()) }
 
 // PlanOptions: activations lie in blocks of channels, and a residual in the output's place is oneDNN's cheapest sum.
 func (b Backend) PlanOptions() plan.Options {
-	return plan.Options{Bytes: func(_ ir.Kind, t *ir.Tensor) int64 { return blocked(t) }, OverResidual: true, Int8: b.Int8}
+	bytes := func(maker *ir.Step, t *ir.Tensor) int64 {
+		if scaledInSetup(maker) { // findScaled finds it a place
+			return 0
+		}
+		return blocked(t)
+	}
+	return plan.Options{Bytes: bytes, OverResidual: true, Int8: b.Int8}
 }
 
 // blocked is the dense size with the last axis of 4-D tensors rounded up to whole blocks of channels.

@@ -25,6 +25,7 @@ type program struct {
 	at      []unsafe.Pointer
 	layout  []layout
 	eight   *eight // nil where all is float32
+	scaled  scaled
 	host    []unsafe.Pointer
 	owned   []unsafe.Pointer
 	cancel  *int32

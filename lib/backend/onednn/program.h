@@ -20,9 +20,10 @@ typedef struct dsl_engine dsl_engine;
 typedef struct dsl_program dsl_program;
 
 // A convolution. x [n,h,w,c], w dense [k,r,r,c], y [n,oh,ow,k]; the gradients take dx for x, dw for w, db for bias and dy for y.
-// Absent operands are null. In training weights change in each run. They are packed in pack_section, the rest runs in section.
+// Absent operands are null. In training weights change in each run. They are packed in pack_section, the rest runs in section. With copy_weights they are not there
+// any more after that.
 typedef struct {
-    int32_t type, flags, winograd, training, section, pack_section, step;
+    int32_t type, flags, winograd, training, copy_weights, section, pack_section, step;
     int32_t n, c, h, w, k, r, oh, ow, stride, pad;
     void *x, *weights, *bias, *residual, *y;
 } dsl_conv;

@@ -25,6 +25,9 @@ func (p *program) step(i int) error {
 	s := &p.plan.Steps[i]
 	switch s.Kind {
 	case ir.Conv:
+		if err := p.scaleWeights(s); err != nil {
+			return err
+		}
 		if p.eight != nil && p.eight.conv[i] {
 			return p.int8Conv(i, s)
 		}
@@ -124,6 +127,9 @@ func (p *program) conv(i int, s *ir.Step) error {
 		c._type = C.DSL_CONV
 		x, w, y = shape(s.In[0]), shape(s.In[1]), shape(s.Out[0])
 		c.x, c.weights, c.y = p.at[s.In[0]], p.at[s.In[1]], p.at[s.Out[0]]
+		if _, ok := p.scaled.by[s.In[1]]; ok {
+			c.copy_weights = 1
+		}
 		if a.Bias {
 			c.bias = p.at[s.In[2]]
 		}
