@@ -64,8 +64,10 @@ func encodings() (all []imagetest.Encoding) {
 		{Channels: 3, Across: 2, Down: 1}, {Channels: 3, Across: 2, Down: 2}, {Channels: 3, Across: 1, Down: 2}, {Channels: 3, Across: 4, Down: 1},
 		{Channels: 3, Across: 3, Down: 2}, {Channels: 3, Across: 1, Down: 4}, {Channels: 4, Across: 1, Down: 1}, {Channels: 4, Across: 2, Down: 2}} {
 		for _, e.Progressive = range []bool{false, true} {
-			for _, e.Restart = range []int{0, 3} {
-				all = append(all, e)
+			for _, e.Arithmetic = range []bool{false, true} {
+				for _, e.Restart = range []int{0, 3} {
+					all = append(all, e)
+				}
 			}
 		}
 	}

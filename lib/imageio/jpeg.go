@@ -15,8 +15,8 @@ func (d *Decoder) jpeg(name string, data []byte, maxPixels, side int) (*Image, e
 	}
 	var answer C.dsl_jpeg_answer
 	src, n := first[C.uchar](data), C.ulong(len(data))
-	if C.dsl_jpeg_size(src, n, &answer) != 0 {
-		return nil, damagedJPEG(name, C.GoString(&answer.message[0]))
+	if status := C.dsl_jpeg_size(src, n, &answer); status != C.DSL_JPEG_OK {
+		return nil, failedJPEG(name, status, &answer)
 	}
 	width, height := int(answer.width), int(answer.height)
 	if err := tooLarge(name, width, height, maxPixels); err != nil {
@@ -29,8 +29,8 @@ func (d *Decoder) jpeg(name string, data []byte, maxPixels, side int) (*Image, e
 	pix := d.stored.bytes(channels * width * height)
 	p := head.needed(width, height, side)
 	part := C.dsl_jpeg_part{C.int(p.x), C.int(p.y), C.int(p.w), C.int(p.h)}
-	if C.dsl_jpeg_pixels(src, n, &answer, first[C.uchar](pix), C.int(channels), part) != 0 {
-		return nil, damagedJPEG(name, C.GoString(&answer.message[0]))
+	if status := C.dsl_jpeg_pixels(src, n, &answer, first[C.uchar](pix), C.int(channels), part); status != C.DSL_JPEG_OK {
+		return nil, failedJPEG(name, status, &answer)
 	}
 	if progressive := head.frame == 0xC2 || head.frame == 0xCA; progressive && !wholeProgression(data[head.scans:], head.components) {
 		return nil, damagedJPEG(name, "its last scans are missing")
@@ -39,6 +39,14 @@ func (d *Decoder) jpeg(name string, data []byte, maxPixels, side int) (*Image, e
 		pix = cmykToRGB(pix, head.adobe)
 	}
 	return d.upright(pix, width, height, head.orientation), nil
+}
+
+func failedJPEG(name string, status C.int, answer *C.dsl_jpeg_answer) error {
+	why := C.GoString(&answer.message[0])
+	if status == C.DSL_JPEG_MEMORY {
+		return errs.New(errs.OutOfMemory, "imageio: image %q: no memory to decode a JPEG (%s)", name, why)
+	}
+	return damagedJPEG(name, why)
 }
 
 func damagedJPEG(name, why string) error {

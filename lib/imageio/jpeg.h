@@ -4,6 +4,8 @@
 
 enum { DSL_JPEG_MESSAGE = 200 }; // libjpeg's JMSG_LENGTH_MAX
 
+enum { DSL_JPEG_OK, DSL_JPEG_DAMAGED, DSL_JPEG_MEMORY };
+
 typedef struct {
     int width, height;
     char message[DSL_JPEG_MESSAGE]; // what was wrong
@@ -13,7 +15,7 @@ typedef struct {
     int x, y, w, h;
 } dsl_jpeg_part;
 
-// dsl_jpeg_size reads the header and overlooks its warnings. 0 is success; otherwise the answer has the message.
+// dsl_jpeg_size reads the header and overlooks its warnings. Where it fails the answer has the message.
 int dsl_jpeg_size(const unsigned char *data, unsigned long bytes, dsl_jpeg_answer *answer);
 
 // dsl_jpeg_pixels decodes the whole file; the answer gets a message, no size. Any warning, such as a cut file's, is an error, wherever in the file it is, and

@@ -31,8 +31,11 @@ func refused(name string, err error) error {
 // ioError wraps an operating system's error without the path that it carries, which could hold a patient's name.
 func ioError(path, doing string, err error) error {
 	kind := errs.IO
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		kind = errs.NotFound
+	case errs.KindOf(err) == errs.OutOfMemory:
+		kind = errs.OutOfMemory
 	}
 	return errs.Wrap(kind, withoutPath(err), "%s: %s", subject(filepath.Base(path)), doing)
 }

@@ -45,7 +45,7 @@ func unpack(h *header, frame []byte, use func(body []byte) error) error {
 	if err := checkFrame(frame, h.bodyBytes); err != nil {
 		return err
 	}
-	return borrow(h.bodyBytes, func(body []byte) error {
+	return borrow("", h.bodyBytes, func(body []byte) error {
 		if err := decompress(body, frame); err != nil {
 			return err
 		}
@@ -56,11 +56,11 @@ func unpack(h *header, frame []byte, use func(body []byte) error) error {
 	})
 }
 
-// borrow gives use n bytes of zeroed memory until it returns.
-func borrow(n uint64, use func([]byte) error) error {
+// borrow gives use n bytes of zeroed memory until it returns. The error names the file, if it has a name.
+func borrow(name string, n uint64, use func([]byte) error) error {
 	b, release, err := hugepage.Map(int(n))
 	if err != nil {
-		return errs.Wrap(errs.OutOfMemory, err, "modelfile: no memory for %d bytes", n)
+		return errs.Wrap(errs.OutOfMemory, err, "%s: no memory for %d bytes", subject(name), n)
 	}
 	defer release()
 	return use(b)

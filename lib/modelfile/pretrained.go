@@ -22,7 +22,7 @@ import (
 // Memory is bounded by the architecture. limits are for .dsl files.
 //
 // Errors: errs.NotFound; errs.IO; errs.Corrupt for a damaged file or numbers that are not finite; errs.Invalid when there is no such network in it,
-// naming the first tensor that is missing or of another shape; errs.Unsupported for a deep stem and other types of elements.
+// naming the first tensor that is missing or of another shape; errs.Unsupported for a deep stem and other types of elements; errs.OutOfMemory.
 func ReadPretrained(path string, limits Limits) (*model.Pretrained, error) {
 	f, size, err := open(path)
 	if err != nil {

@@ -27,7 +27,7 @@ func (l Limits) maxBodyBytes() uint64 {
 // Read reads and checks a model or a checkpoint. Which tensors it must hold is the caller's to state: File.Expect.
 //
 // Errors: errs.NotFound; errs.IO; errs.Corrupt for whatever Write did not make; errs.Unsupported for a newer format
-// version and for a body larger than limits; errs.Invalid for a gallery. They name the file by its base name.
+// version and for a body larger than limits; errs.Invalid for a gallery; errs.OutOfMemory. They name the file by its base name.
 func Read(path string, limits Limits) (*File, error) {
 	var f *File
 	err := withFrame(path, limits, func(h *header, frame []byte) (err error) {
@@ -79,7 +79,7 @@ func withFrame(path string, limits Limits, use func(h *header, frame []byte) err
 	if err != nil {
 		return refused(filepath.Base(path), err)
 	}
-	return borrow(h.frameBytes, func(frame []byte) error {
+	return borrow(filepath.Base(path), h.frameBytes, func(frame []byte) error {
 		if _, err := io.ReadFull(f, frame); err != nil {
 			return ioError(path, "cannot read it", err)
 		}

@@ -51,14 +51,15 @@ struct dsl_program {
     shared_buffer scratchpads;
     shared_buffer transposed; // weights on their way to Winograd's layout
     std::vector<void *> blocks; // of buffers
-    size_t block_bytes = 0;     // of all blocks
-    size_t block_left = 0;      // of the last block
-    char *block_next = nullptr; // in the last block
+    size_t block_bytes = 0;     // of all blocks of small ones
+    size_t block_left = 0;      // of the last of these
+    char *block_next = nullptr; // in it
     int32_t cancel = 0;
     std::vector<double> ms; // by step, while profiling
     bool profiling = false;
 
     void *buffer(size_t bytes); // throws std::bad_alloc
+    void *block(size_t bytes);  // the same
     void push(int section, dsl_op op) { sections[section].push_back(std::move(op)); }
 };
 

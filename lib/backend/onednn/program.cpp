@@ -72,16 +72,22 @@ void dsl_engine_free(dsl_engine *e) {
     omp_pause_resource_all(omp_pause_hard); // ends the team's threads
 }
 
-// Buffers are cut from blocks that double in size, so that most of their bytes lie in large pages.
+void *dsl_program::block(size_t bytes) {
+    void *p = dsl_alloc(bytes);
+    if (!p) throw std::bad_alloc();
+    blocks.push_back(p);
+    return p;
+}
+
+// Small buffers are cut from blocks that double in size, so that most of their bytes lie in large pages. A large one is a block of its own.
 void *dsl_program::buffer(size_t bytes) {
-    const size_t line = 64, most = 16 << 20;
+    const size_t line = 64, large = 4 << 20;
     bytes = (bytes + line - 1) / line * line;
+    if (bytes >= large) return block(bytes);
     if (bytes > block_left) {
-        size_t block = std::max(bytes, std::min(block_bytes, most));
-        block_next = (char *)dsl_alloc(block);
-        if (!block_next) throw std::bad_alloc();
-        blocks.push_back(block_next);
-        block_left = block, block_bytes += block;
+        block_left = std::max(bytes, std::min(block_bytes, large));
+        block_next = (char *)block(block_left);
+        block_bytes += block_left;
     }
     void *p = block_next;
     block_next += bytes, block_left -= bytes;

@@ -23,6 +23,7 @@ unsigned char *dsl_encode(const unsigned char *pixels, dsl_encoding e, unsigned 
     c.comp_info[0].h_samp_factor = e.across;
     c.comp_info[0].v_samp_factor = e.down;
     c.restart_interval = (unsigned)e.restart;
+    c.arith_code = (boolean)e.arithmetic;
     if (e.progressive) {
         jpeg_simple_progression(&c);
     }

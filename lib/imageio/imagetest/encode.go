@@ -16,7 +16,8 @@ type Encoding struct {
 	Channels     int // 1: gray, 3: colour, 4: CMYK
 	Across, Down int // luma samples to one of chroma; 2, 2 is 4:2:0
 	Progressive  bool
-	Restart      int // MCUs between restart markers; 0: none
+	Arithmetic   bool // arithmetic coding instead of Huffman's
+	Restart      int  // MCUs between restart markers; 0: none
 }
 
 // Encode is pix, [height, width, e.Channels], as a JPEG file of quality 90, in what Go's encoder does not write.
@@ -29,6 +30,9 @@ func Encode(t testing.TB, pix []uint8, width, height int, e Encoding) []byte {
 		quality: 90, restart: C.int(e.Restart)}
 	if e.Progressive {
 		how.progressive = 1
+	}
+	if e.Arithmetic {
+		how.arithmetic = 1
 	}
 	var n C.ulong
 	data := C.dsl_encode((*C.uchar)(unsafe.Pointer(&pix[0])), how, &n)

@@ -4,7 +4,7 @@
 typedef struct {
     int width, height, channels; // 1: gray, 3: RGB, 4: CMYK
     int across, down;            // luma samples to one of chroma
-    int quality, progressive, restart;
+    int quality, progressive, arithmetic, restart;
 } dsl_encoding;
 
 // dsl_encode gives a JPEG's bytes, which the caller frees.
