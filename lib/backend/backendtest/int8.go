@@ -35,6 +35,11 @@ func int8Cases() (all []*testCase) {
 		}
 		all = append(all, int8Blocks("blocks of whole numbers", g, 40, exactly), int8Blocks("blocks of arbitrary numbers", g, 0, 0.03))
 	}
+	for _, g := range [][3]int{{1, 70, 66}, {2, 33, 24}, {3, 9, 7}, {1, 1, 1}, {2, 2, 5}} {
+		for _, a := range []ir.Attrs{{Kernel: 7, Stride: 2, Pad: 3, Bias: true}, {Kernel: 3, Stride: 1, Pad: 1}} {
+			all = append(all, int8Stem("a stem of whole numbers", g, 64, true, a, exactly), int8Stem("a stem of arbitrary numbers", g, 128, false, a, 0.02))
+		}
+	}
 	return append(all, int8Blocks("blocks without any signal", [4]int{2, 5, 5, 32}, -1, exactly))
 }
 
@@ -79,6 +84,33 @@ func int8Sum(g [4]int, a ir.Attrs) *testCase {
 		y = c.one(ir.ReLU, ir.Attrs{}, y)
 	}
 	return c.outputs(y)
+}
+
+// int8Stem is pixels g [N,H,W], normalised, convolved and pooled, then copied. Whole numbers stay whole and within the range, for every one of k output channels
+// takes one input.
+func int8Stem(what string, g [3]int, k int, whole bool, a ir.Attrs, tol float64) *testCase {
+	c := newCase("%s %v to %d channels %dx%d", what, g, k, a.Kernel, a.Kernel)
+	c.tol, c.ranges = tol, map[string]float32{"w0": 8}
+	n := ir.Attrs{Mean: [3]float32{0.485, 0.456, 0.406}, Std: [3]float32{0.229, 0.224, 0.225}}
+	if whole {
+		n = ir.Attrs{Mean: [3]float32{0.2, 0.4, 0}, Std: [3]float32{1. / 255, 1. / 255, 1. / 255}}
+		c.ranges["w0"] = 255
+	}
+	in := []ir.TensorID{c.one(ir.Normalize, n, c.pixels("pixels", g[0], g[1], g[2], 3)), c.weights("w0", k, a.Kernel, a.Kernel, 3)}
+	if a.Bias {
+		in = append(in, c.param("b0", k))
+	}
+	if whole {
+		clear(c.floats["w0"])
+		each := a.Kernel * a.Kernel * 3
+		for o := range k {
+			c.floats["w0"][o*each+c.rng.IntN(each)] = float32(2*c.rng.IntN(2) - 1)
+		}
+		c.whole("b0", -9, 0)
+	}
+	y := c.one(ir.ReLU, ir.Attrs{}, c.one(ir.Conv, a, in...))
+	y = c.step(ir.MaxPool, ir.Attrs{Kernel: 3, Stride: 2, Pad: 1}, y)[0]
+	return c.outputs(c.unit(y, "w1", c.ranges["w0"]))
 }
 
 // int8Blocks is two residual blocks, the first with a convolution in its shortcut, then an attention gate. Whole numbers of up to largest stay whole

@@ -48,28 +48,6 @@ static dnnl::convolution_forward::primitive_desc describe(const dsl_program *p, 
     return pd;
 }
 
-int dsl_program_int8_conv(dsl_program *p, const dsl_int8_conv *c) {
-    return guard("onednn: 8-bit convolution", [=] {
-        const auto pd = describe(p, *c, std::vector<float>((size_t)c->k, 1));
-        const auto v = std::make_shared<int8_conv>();
-        v->c = *c;
-        v->weights = bind(p, {{c->k, c->c, c->r, c->r}, memory::data_type::f32, memory::format_tag::ohwi}, (void *)c->weights);
-        v->packed = bind(p, pd.weights_desc(), p->buffer(pd.weights_desc().get_size()));
-        const memory x = bind(p, pd.src_desc(), c->x.at), y = bind(p, pd.dst_desc(), c->y.at);
-        std::vector<dnnl_exec_arg_t> args = {{DNNL_ARG_SRC, x.get()}, {DNNL_ARG_WEIGHTS, v->packed.get()}, {DNNL_ARG_DST, y.get()}};
-        if (c->bias) {
-            v->bias = (float *)p->buffer(pd.bias_desc().get_size());
-            args.push_back({DNNL_ARG_BIAS, bind(p, pd.bias_desc(), v->bias).get()});
-        }
-        v->op = p->sections[c->section].size();
-        push_primitive(p, c->section, c->step, dnnl::primitive(), args, pd.scratchpad_desc());
-        dsl_op pack = {};
-        pack.type = dsl_op::PACK_INT8, pack.step = c->step, pack.int8 = v;
-        p->push(DSL_SETUP, std::move(pack));
-        p->names[(size_t)c->step] = pd.impl_info_str();
-    });
-}
-
 // The step of a channel's weights, which brings the largest to the last level. What is far below float32's precision beside any bias is 0.
 static float weight_step(const float *w, size_t n, float levels) {
     float largest = 0;
@@ -77,7 +55,8 @@ static float weight_step(const float *w, size_t n, float levels) {
     return largest > 1e-12f ? largest / levels : 1;
 }
 
-void pack_int8(dsl_program *p, int8_conv &v) {
+// Makes integers of weights, and the primitive with their scales.
+static void pack_int8(dsl_program *p, int8_conv &v) {
     const dsl_int8_conv &c = v.c;
     const size_t row = (size_t)c.r * c.r * c.c;
     const float levels = weight_levels();
@@ -93,6 +72,26 @@ void pack_int8(dsl_program *p, int8_conv &v) {
     dnnl::reorder::primitive_desc pd(p->engine->engine, v.weights.get_desc(), p->engine->engine, v.packed.get_desc(), attr);
     dnnl::reorder(pd).execute(p->engine->stream, v.weights, v.packed);
     p->sections[c.section][v.op].primitive = dnnl::convolution_forward(describe(p, c, scales));
+}
+
+int dsl_program_int8_conv(dsl_program *p, const dsl_int8_conv *c) {
+    return guard("onednn: 8-bit convolution", [=] {
+        const auto pd = describe(p, *c, std::vector<float>((size_t)c->k, 1));
+        const auto v = std::make_shared<int8_conv>();
+        v->c = *c;
+        v->weights = bind(p, {{c->k, c->c, c->r, c->r}, memory::data_type::f32, memory::format_tag::ohwi}, (void *)c->weights);
+        v->packed = bind(p, pd.weights_desc(), p->buffer(pd.weights_desc().get_size()));
+        const memory x = bind(p, pd.src_desc(), c->x.at), y = bind(p, pd.dst_desc(), c->y.at);
+        std::vector<dnnl_exec_arg_t> args = {{DNNL_ARG_SRC, x.get()}, {DNNL_ARG_WEIGHTS, v->packed.get()}, {DNNL_ARG_DST, y.get()}};
+        if (c->bias) {
+            v->bias = (float *)p->buffer(pd.bias_desc().get_size());
+            args.push_back({DNNL_ARG_BIAS, bind(p, pd.bias_desc(), v->bias).get()});
+        }
+        v->op = p->sections[c->section].size();
+        push_primitive(p, c->section, c->step, dnnl::primitive(), args, pd.scratchpad_desc());
+        p->push_pack(c->step, [=] { pack_int8(p, *v); });
+        p->names[(size_t)c->step] = pd.impl_info_str();
+    });
 }
 
 int dsl_program_convert(dsl_program *p, const dsl_convert *c) {

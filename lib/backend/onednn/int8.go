@@ -23,6 +23,12 @@ type eight struct {
 	positive []bool // by tensor: the output of a ReLU, or a maximum of such
 	kept     []bool // by tensor
 	copies   map[ir.TensorID]unsafe.Pointer
+	stem     *stem // nil for none
+}
+
+// inStem reports whether step i is part of the stem.
+func (e *eight) inStem(i int) bool {
+	return e.stem != nil && (i == e.stem.normalize || i == e.stem.conv || i == e.stem.pool)
 }
 
 // planInt8 decides what is computed in 8 bits: convolutions of maps that are not negative, with weights that only the store changes, where the
@@ -43,8 +49,9 @@ func (p *program) planInt8() error {
 			e.positive[s.Out[0]] = e.positive[s.In[0]]
 		}
 	}
+	e.stem = p.findStem()
 	for i := range p.plan.Steps {
-		if e.conv[i] {
+		if e.conv[i] || e.stem != nil && i == e.stem.pool {
 			out := p.plan.Steps[i].Out[0]
 			e.kept[out] = !p.plan.Tensors[out].Output
 		}
@@ -57,6 +64,9 @@ func (p *program) planInt8() error {
 				e.kept[id] = false
 			}
 		}
+	}
+	if e.stem != nil && !e.kept[p.plan.Steps[e.stem.pool].Out[0]] {
+		e.stem = nil
 	}
 	return nil
 }

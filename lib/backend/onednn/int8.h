@@ -33,6 +33,16 @@ typedef struct {
     dsl_map from, to;
 } dsl_convert;
 
+// DSL_STEM: float32 weights, dense [c,r,r,3], and bias, null for none, of a convolution of normalised pixels with a ReLU; kernel has all but what these are packed into.
+// y is u8, a step each. The weights are packed in DSL_SETUP by pack_step, the rest runs in DSL_FORWARD.
+typedef struct {
+    int32_t step, pack_step;
+    dsl_kernel kernel;
+    const float *weights, *bias;
+    float y_step;
+} dsl_int8_stem;
+
+int dsl_program_int8_stem(dsl_program *p, const dsl_int8_stem *s);
 int dsl_program_int8_conv(dsl_program *p, const dsl_int8_conv *c);
 int dsl_program_convert(dsl_program *p, const dsl_convert *c);
 

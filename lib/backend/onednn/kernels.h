@@ -35,6 +35,7 @@ enum {
     DSL_FILL_ROWS,
     DSL_CHANNEL_SUM,
     DSL_ADAM,
+    DSL_STEM,
     DSL_NUM_KERNELS
 };
 
@@ -60,6 +61,33 @@ typedef struct {
     int64_t step;
     uint64_t dropout_key;
 } dsl_args;
+
+// DSL_STEM, the start of a network in integers (int8_stem.cpp): pixels u8 [n,h,w,3], convolved to [oh,ow,c] and pooled to y u8 [n,(oh+1)/2,(ow+1)/2,c], the maximum
+// of 3×3 at stride 2. in: pixels, weights, scale [c], shift [c]. With a pixel X = DSL_STEM_LEVELS·p − its mean, which is 0 outside, a value is
+// scale·Σ weights·X + shift. Weights are [c/64][kernel][pairs][64][2], pairs of what is next to each other in a row of pixels, with a 0 behind an odd number.
+enum { DSL_STEM_LEVELS = 16, DSL_STEM_CHANNELS = 64 };
+
+// How a thread's work of DSL_STEM lies behind its start: a row of means, the band's pixels, three rows of the convolution and one of maxima.
+typedef struct {
+    int64_t columns, pixels, maps; // columns that are computed; elements of a row of int16 pixels, of a row of bytes
+    int64_t band, maxima, bytes;   // where the pixels end and where the maxima lie
+} dsl_stem_rows;
+
+enum { DSL_STEM_BAND = 14, DSL_STEM_COLUMNS = 4 }; // rows of maxima that one thread computes on end; columns at once
+
+static inline int dsl_stem_pairs(const dsl_kernel *k) { return (3 * k->kernel + 1) / 2; }
+
+static inline dsl_stem_rows dsl_stem_layout(const dsl_kernel *k) {
+    dsl_stem_rows r;
+    r.columns = (k->ow + DSL_STEM_COLUMNS - 1) / DSL_STEM_COLUMNS * DSL_STEM_COLUMNS;
+    const int64_t read = (r.columns - 1) * k->stride * 3 + 2 * dsl_stem_pairs(k), wide = 3 * (int64_t)(k->w + 2 * k->pad);
+    r.pixels = ((read > wide ? read : wide) + 31) / 32 * 32;
+    r.maps = (r.columns + 2) * k->c;
+    r.band = 2 * r.pixels * (1 + 2 * DSL_STEM_BAND * k->stride + k->kernel);
+    r.maxima = r.band + 3 * r.maps;
+    r.bytes = (r.maxima + r.maps + 63) / 64 * 64;
+    return r;
+}
 
 typedef void (*dsl_kernel_fn)(const dsl_kernel *, const dsl_args *);
 

@@ -1,4 +1,7 @@
 // The kernels for processors with AVX2: 8 lanes.
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 #include <math.h>
 #include <omp.h>
 #include <string.h>
@@ -9,6 +12,7 @@
 
 #if defined(__x86_64__)
 #pragma GCC target("avx2,fma")
+#define DSL_PRODUCTS(x, w) (vi) _mm256_madd_epi16((__m256i)(x), (__m256i)(w))
 #endif
 #define DSL_LANES 8
 #define DSL_ISA avx2

@@ -4,28 +4,27 @@
 
 #include <oneapi/dnnl/dnnl.hpp>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "program.h"
 
-struct int8_conv; // int8.cpp
-
 struct dsl_engine {
     dnnl::engine engine{dnnl::engine::kind::cpu, 0};
     dnnl::stream stream{engine};
 };
 
-// One step or a part of one: a oneDNN primitive, a matrix product, or a kernel.
+// One step or a part of one: a oneDNN primitive, a matrix product, a kernel, or packing: what int8 makes of weights in DSL_SETUP.
 struct dsl_op {
-    enum { PRIMITIVE, GEMM, KERNEL, PACK_INT8 } type;
+    enum { PRIMITIVE, GEMM, KERNEL, PACK } type;
     int step;
     dnnl::primitive primitive;
     std::vector<dnnl_exec_arg_t> args;
     dsl_gemm gemm;
     dsl_kernel kernel;
-    std::shared_ptr<int8_conv> int8;
+    std::function<void()> pack;
 };
 
 // One buffer for memories of which no two are in use at once.
@@ -61,6 +60,8 @@ struct dsl_program {
     void *buffer(size_t bytes); // throws std::bad_alloc
     void *block(size_t bytes);  // the same
     void push(int section, dsl_op op) { sections[section].push_back(std::move(op)); }
+    void push_kernel(int section, int step, const dsl_kernel &k);
+    void push_pack(int step, std::function<void()> pack); // into DSL_SETUP
 };
 
 // An instruction set and the kernels for it.
@@ -73,7 +74,6 @@ struct dsl_isa {
 const dsl_isa &current_isa();
 void run_primitive(dsl_program *p, dsl_op &op);
 void run_gemm(dsl_op &op);
-void pack_int8(dsl_program *p, int8_conv &c); // in DSL_SETUP: weights to integers, and the primitive with their scales
 
 // What the files that call oneDNN share: parts of primitives and of programs.
 dnnl::memory::desc activation(int n, int c, int h, int w, bool blocked);

@@ -94,6 +94,20 @@ void *dsl_program::buffer(size_t bytes) {
     return p;
 }
 
+void dsl_program::push_kernel(int section, int step, const dsl_kernel &k) {
+    dsl_op op = {};
+    op.type = dsl_op::KERNEL, op.step = step, op.kernel = k;
+    push(section, std::move(op));
+    std::string &name = names[(size_t)step];
+    if (name.empty()) name = std::string("own:") + current_isa().name;
+}
+
+void dsl_program::push_pack(int step, std::function<void()> pack) {
+    dsl_op op = {};
+    op.type = dsl_op::PACK, op.step = step, op.pack = std::move(pack);
+    push(DSL_SETUP, std::move(op));
+}
+
 int dsl_program_new(dsl_engine *e, int steps, dsl_program **out) {
     return guard("onednn: program", [=] {
         *out = new dsl_program();
@@ -110,13 +124,7 @@ void dsl_program_free(dsl_program *p) {
 }
 
 int dsl_program_kernel(dsl_program *p, int section, int step, const dsl_kernel *k) {
-    return guard("onednn: kernel", [=] {
-        dsl_op op = {};
-        op.type = dsl_op::KERNEL, op.step = step, op.kernel = *k;
-        p->push(section, std::move(op));
-        std::string &name = p->names[(size_t)step];
-        if (name.empty()) name = std::string("own:") + current_isa().name;
-    });
+    return guard("onednn: kernel", [=] { p->push_kernel(section, step, *k); });
 }
 
 int dsl_program_gemm(dsl_program *p, const dsl_gemm *g) {
@@ -128,8 +136,9 @@ int dsl_program_gemm(dsl_program *p, const dsl_gemm *g) {
     });
 }
 
-// The doubles that the BatchNorm kernels keep: two per plane and lane, and three per block and lane.
+// What kernels keep while they run: BatchNorm's doubles, two per plane and lane and three per block and lane, and the rows of each thread's stem.
 static size_t work_bytes(const dsl_kernel &k) {
+    if (k.kind == DSL_STEM) return (size_t)omp_get_max_threads() * (size_t)dsl_stem_layout(&k).bytes;
     if (k.kind != DSL_BATCH_NORM && k.kind != DSL_BATCH_NORM_GRAD) return 0;
     size_t blocks = (size_t)(k.c + k.lanes - 1) / (size_t)k.lanes;
     return ((size_t)k.n * 2 + 3) * blocks * (size_t)k.lanes * sizeof(double);
@@ -152,7 +161,7 @@ static void run_op(dsl_program *p, dsl_op &op, const dsl_kernel_fn *table, const
     switch (op.type) {
     case dsl_op::PRIMITIVE: run_primitive(p, op); break;
     case dsl_op::GEMM: run_gemm(op); break;
-    case dsl_op::PACK_INT8: pack_int8(p, *op.int8); break;
+    case dsl_op::PACK: op.pack(); break;
     case dsl_op::KERNEL: table[op.kernel.kind](&op.kernel, a); break;
     }
 }

@@ -23,6 +23,9 @@ var kernelOf = map[ir.Kind]C.int32_t{
 // step adds the C steps of plan step i.
 func (p *program) step(i int) error {
 	s := &p.plan.Steps[i]
+	if p.eight != nil && p.eight.inStem(i) {
+		return p.int8Stem(i)
+	}
 	switch s.Kind {
 	case ir.Conv:
 		if err := p.scaleWeights(s); err != nil {
