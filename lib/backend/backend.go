@@ -33,6 +33,8 @@ type Backend interface {
 	Environment() string
 	// PlanOptions are what plan.Build needs to know of the backend.
 	PlanOptions() plan.Options
+	// BatchPixels is how many pixels of images to compute at once: more of them make a batch no faster for each image.
+	BatchPixels() int
 	// NewStore makes zeroed memory for the Param and State tensors of a model. Errors: OutOfMemory, Invalid for a duplicate name.
 	NewStore(tensors []ir.Tensor) (Store, error)
 	// NewExecutor starts a thread. Errors: Device, OutOfMemory.

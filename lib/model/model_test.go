@@ -3,6 +3,7 @@ package model
 import (
 	"context"
 	"math"
+	"slices"
 	"testing"
 
 	"libdsl/lib/backend"
@@ -55,13 +56,13 @@ func noise(name string, n int) []byte {
 func TestEmbeddingsHaveUnitLengthAndDoNotDependOnTheirNeighbours(t *testing.T) {
 	m := testModel(t, small)
 	s := session(t, m)
-	images := noise("images", 2*32*32*3)
+	images := noise("images", 5*32*32*3) // a batch of 8
 	fill := func(first, count int, dst []byte) error {
 		copy(dst, images[first*len(dst)/count:])
 		return nil
 	}
-	both, one := make([]float32, 2*12), make([]float32, 12)
-	if err := s.Embed(context.Background(), 2, fill, both); err != nil {
+	both, one := make([]float32, 5*12), make([]float32, 12)
+	if err := s.Embed(context.Background(), 5, fill, both); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Embed(context.Background(), 1, fill, one); err != nil {
@@ -73,12 +74,42 @@ func TestEmbeddingsHaveUnitLengthAndDoNotDependOnTheirNeighbours(t *testing.T) {
 		}
 	}
 	var sum, diff float64
-	for i, v := range both[12:] {
+	for i, v := range both[12:24] {
 		sum += float64(v) * float64(v)
 		diff += math.Abs(float64(v - both[i]))
 	}
 	if math.Abs(sum-1) > 1e-5 || diff < 1e-4 {
 		t.Fatalf("length² %v; difference of two images %v", sum, diff)
+	}
+}
+
+func TestBatchesAreFilledForMoreThanHalfAndFitTheBackend(t *testing.T) {
+	r := session(t, testModel(t, small)).runner
+	all := func(n, size int) (batches []int) {
+		for n > 0 {
+			batches = append(batches, r.batch(n, size*size))
+			n -= batches[len(batches)-1]
+		}
+		return batches
+	}
+	for _, c := range []struct {
+		n, size int
+		want    []int
+	}{
+		{1, 64, []int{1}}, {4, 64, []int{1, 1, 1, 1}}, {5, 64, []int{8}}, {17, 64, []int{32}}, {128 + 40, 64, []int{128, 32, 8}}, {65, 64, []int{128}},
+		{40, 128, []int{32, 8}}, {40, 224, []int{8, 8, 8, 8, 8}}, {2, 1000, []int{1, 1}},
+	} {
+		if got := all(c.n, c.size); !slices.Equal(got, c.want) {
+			t.Errorf("%d images of %d pixels: got batches of %v, want %v", c.n, c.size, got, c.want)
+		}
+	}
+	alone, err := testModel(t, small).NewSession(goref.Backend{}, backend.Options{}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer alone.Close()
+	if alone.runner.batch(100, 64) != 1 {
+		t.Error("a session whose embeddings do not depend on others computes more than one at once")
 	}
 }
 
@@ -93,10 +124,7 @@ func TestExplanationsSumToTheCosineOfTheEmbeddings(t *testing.T) {
 		s := session(t, m)
 		x, y := noise("x", 32*32*3), noise("y", 32*32*3)
 		emb := make([]float32, 24)
-		err := s.Embed(context.Background(), 2, func(_, _ int, dst []byte) error {
-			copy(dst[copy(dst, x):], y)
-			return nil
-		}, emb)
+		err := s.Embed(context.Background(), 2, pixelsOf(x, y), emb)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -147,10 +175,7 @@ func TestAClassificationNetworkEmbedsWithItsUnitPenultimateVector(t *testing.T) 
 	m := classifier(t)
 	s := session(t, m)
 	x, y := noise("x", 32*32*3), noise("y", 32*32*3)
-	fill := func(_, _ int, dst []byte) error {
-		copy(dst[copy(dst, x):], y)
-		return nil
-	}
+	fill := pixelsOf(x, y)
 	d := m.EmbeddingDim()
 	emb, v := make([]float32, 2*d), make([]float32, 0, 2*d)
 	if err := s.Embed(context.Background(), 2, fill, emb); err != nil {
@@ -181,6 +206,16 @@ func TestAClassificationNetworkEmbedsWithItsUnitPenultimateVector(t *testing.T) 
 		if ex.BiasA != 0 || max(math.Abs(sum-want), math.Abs(ex.Similarity-want)) > 1e-5 {
 			t.Errorf("learner %d: the map sums to %v, similarity %v, want %v", k, sum, ex.Similarity, want)
 		}
+	}
+}
+
+// pixelsOf fills in images of one size.
+func pixelsOf(images ...[]byte) func(first, count int, dst []byte) error {
+	return func(first, count int, dst []byte) error {
+		for i, image := range images[first : first+count] {
+			copy(dst[i*len(image):], image)
+		}
+		return nil
 	}
 }
 

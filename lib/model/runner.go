@@ -16,7 +16,7 @@ type Runner struct {
 	Ranges  Ranges // of the network's feature maps; nil unless the backend needs them
 	backend backend.Backend
 	exec    backend.Executor
-	sizes   []int // batch sizes of Run, ascending
+	sizes   []int // batch sizes of Run, ascending from 1
 	cache   []*entry
 }
 
@@ -35,8 +35,8 @@ type key struct {
 // maxCacheBytes bounds the arenas of the programs that a runner keeps beside the largest one, which a training comes back to after each validation.
 const maxCacheBytes = 2 << 30
 
-// batchSizes are the sizes that images are embedded in; the last batch is padded. Few sizes mean few compiled programs.
-var batchSizes = []int{1, 8, 32}
+// batchSizes are the sizes that images are embedded in. Few sizes mean few compiled programs.
+var batchSizes = []int{1, 8, 32, 128}
 
 // NewRunner starts an executor for a store that holds the network's tensors. invariant makes every image be embedded in a batch of one
 // size, so that its embedding does not depend on how many images came with it; else it may differ by rounding.
@@ -127,10 +127,7 @@ type Result struct {
 func (r *Runner) Run(ctx context.Context, mode Mode, n, height, width int,
 	fill func(first, count int, pixels []byte) error, visit func(*Result) error) error {
 	for first := 0; first < n; {
-		batch := r.sizes[len(r.sizes)-1]
-		for i := len(r.sizes) - 1; i >= 0 && r.sizes[i] >= n-first; i-- {
-			batch = r.sizes[i]
-		}
+		batch := r.batch(n-first, height*width)
 		res := Result{First: first, Count: min(batch, n-first)}
 		if err := r.runBatch(ctx, key{mode, batch, height, width}, fill, &res); err != nil {
 			return err
@@ -141,6 +138,17 @@ func (r *Runner) Run(ctx context.Context, mode Mode, n, height, width int,
 		first += res.Count
 	}
 	return nil
+}
+
+// batch is the size to compute the first of n images in: one that the images fill for more than half. The rest is padded.
+func (r *Runner) batch(n, pixels int) int {
+	batch := 1
+	for _, size := range r.sizes {
+		if size < 2*n && size*pixels <= r.backend.BatchPixels() {
+			batch = size
+		}
+	}
+	return batch
 }
 
 func (r *Runner) runBatch(ctx context.Context, k key, fill func(first, count int, pixels []byte) error, res *Result) error {

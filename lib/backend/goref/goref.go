@@ -32,6 +32,9 @@ func (Backend) Environment() string { return "" }
 // PlanOptions: goref keeps every tensor as ir describes it, and sums a convolution up before it writes.
 func (Backend) PlanOptions() plan.Options { return plan.Options{OverResidual: true} }
 
+// BatchPixels is what oneDNN's backend has: nothing is gained from a batch, but programs are the same ones.
+func (Backend) BatchPixels() int { return 1 << 19 }
+
 // NewStore makes zeroed tensors on the Go heap.
 func (Backend) NewStore(tensors []ir.Tensor) (backend.Store, error) {
 	index, err := backend.NewTensors("goref", tensors)

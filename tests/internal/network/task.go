@@ -6,18 +6,17 @@ import (
 
 	"libdsl/lib/backend"
 	"libdsl/lib/errs"
-	"libdsl/lib/ir"
 	"libdsl/lib/learner"
 	"libdsl/lib/model"
 )
 
-// Task is what a benchmark times, again and again. The pixels lie in the program's input, where a data loader writes them.
+// Task is what a benchmark times, again and again. The pixels of a batch that one program computes lie in its input, where a data loader writes them.
 type Task struct {
-	Program  backend.Program
-	once     func() error
-	settle   func() error // waits for what the last iteration began
-	close    func()
-	learning *Learning // of "learn"
+	once      func() error
+	settle    func() error // waits for what the last iteration began
+	embedding func() ([]float32, error)
+	close     func()
+	learning  *Learning // of "learn"
 }
 
 // rate and decay of the training tasks: a rate at which hundreds of steps do not diverge.
@@ -41,7 +40,7 @@ func (n *Network) newTrainTask(kind string, be backend.Backend, o backend.Option
 		return nil, err
 	}
 	args := Adam(0, rate, decay)
-	task := &Task{Program: t.Program, close: t.Close, once: func() error {
+	task := &Task{embedding: func() ([]float32, error) { return t.Program.Output(model.OutEmbedding) }, close: t.Close, once: func() error {
 		args.Step++
 		return t.Step(args)
 	}, settle: func() error {
@@ -74,19 +73,20 @@ func (n *Network) newInferTask(be backend.Backend, o backend.Options) (*Task, er
 	if err != nil {
 		return nil, err
 	}
-	program, err := r.Program(model.Embed, n.Batch, n.Height, n.Width)
-	if err != nil {
-		r.Close()
-		return nil, err
+	embedding, there := make([]float32, n.Batch*n.EmbeddingDim), false
+	fill := func(first, count int, pixels []byte) error {
+		if !there {
+			copy(pixels, n.Pixels[first*len(n.Pixels)/n.Batch:])
+		}
+		there = count == n.Batch
+		return nil
 	}
-	pixels, err := program.Input(model.InPixels)
-	if err != nil {
-		r.Close()
-		return nil, err
+	keep := func(res *model.Result) error {
+		copy(embedding[res.First*n.EmbeddingDim:], res.Embedding)
+		return nil
 	}
-	copy(pixels, n.Pixels)
-	return &Task{Program: program, close: r.Close, once: func() error { return program.Forward(context.Background(), &ir.Args{}) },
-		settle: func() error { return nil }}, nil
+	once := func() error { return r.Run(context.Background(), model.Embed, n.Batch, n.Height, n.Width, fill, keep) }
+	return &Task{embedding: func() ([]float32, error) { return embedding, nil }, close: r.Close, once: once, settle: func() error { return nil }}, nil
 }
 
 // Run computes n iterations and returns the time that they took, and how much of it the loss took on the host.
@@ -111,7 +111,7 @@ func (t *Task) Run(n int) (total, host time.Duration, err error) {
 }
 
 // Embedding is that of the last iteration's batch [B, D].
-func (t *Task) Embedding() ([]float32, error) { return t.Program.Output(model.OutEmbedding) }
+func (t *Task) Embedding() ([]float32, error) { return t.embedding() }
 
 // Close frees everything.
 func (t *Task) Close() { t.close() }
