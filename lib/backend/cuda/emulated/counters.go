@@ -11,6 +11,10 @@ static int live(const char *kind) {
 	int (*f)(const char *) = (int (*)(const char *))dlsym(library, "emulated_live");
 	return f ? f(kind) : -1;
 }
+static int overtaken(void) {
+	int (*f)(void) = (int (*)(void))dlsym(library, "emulated_overtaken");
+	return f ? f() : -1;
+}
 static void text(const char *what, char *to, size_t bytes) {
 	void (*f)(char *, size_t) = (void (*)(char *, size_t))dlsym(library, what);
 	if (f) f(to, bytes);
@@ -64,3 +68,7 @@ func Live() map[string]int {
 
 // Problems returns the misuse noted since it was last called.
 func Problems() []string { return lines("emulated_problems") }
+
+// Overtaken returns how many copies to the device, since it was last called, ran while older work of another stream was still to be done. With
+// DSL_EMULATED_ORDER=1 those are the copies that may run beside such work.
+func Overtaken() int { return int(C.overtaken()) }

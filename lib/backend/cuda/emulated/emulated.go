@@ -10,6 +10,8 @@
 //	DSL_EMULATED_DEVICES     how many devices there are, 1 by default
 //	DSL_EMULATED_MEMORY      bytes of memory of a device, 4 GB by default
 //	DSL_EMULATED_SEED        the order in which threads run
+//	DSL_EMULATED_ORDER       the order of streams that do not wait for each other: 0, the default, runs only what is waited for; with 1 all
+//	                         other streams run first, as far as they can. What is ordered by events gives the same in both
 //	DSL_EMULATED_INIT        what cuInit returns, 0 by default
 //	DSL_EMULATED_HEURISTICS  what cuDNN's heuristics return, 0 by default; with 3000, not supported, there is no engine for anything
 package emulated

@@ -385,6 +385,59 @@ func TestEventsOrderAndTime(t *testing.T) {
 	r.free(y)
 }
 
+// overwritten copies 1 to x, reads it in one stream, and copies 2 to x in another, which may be told to wait: it returns what was read.
+func (r *rig) overwritten(wait bool) float32 {
+	t := r.t
+	copies, err := driver.NewStream()
+	must(t, err)
+	read, err := driver.NewEvent()
+	must(t, err)
+	x := r.alloc(4)
+	at, err := driver.HostAlloc(12)
+	must(t, err)
+	host := unsafe.Slice((*float32)(at), 3)
+	host[0], host[1] = 1, 2
+	must(t, r.stream.CopyIn(x, unsafe.Pointer(&host[0]), 4))
+	must(t, r.stream.Synchronize())
+	must(t, r.stream.CopyOut(unsafe.Pointer(&host[2]), x, 4))
+	must(t, read.Record(r.stream))
+	if wait {
+		must(t, copies.Wait(read))
+	}
+	must(t, copies.CopyIn(x, unsafe.Pointer(&host[1]), 4))
+	must(t, r.stream.Synchronize())
+	got := host[2]
+	must(t, copies.Close())
+	must(t, read.Close())
+	r.free(x)
+	must(t, driver.HostFree(at))
+	return got
+}
+
+func TestStreamsThatDoNotWaitRunInAnyOrder(t *testing.T) {
+	r := setUp(t)
+	for _, c := range []struct {
+		name, order string
+		wait        bool
+		want        float32
+		overtaken   int
+	}{
+		{"no wait, what is waited for first", "0", false, 1, 0},
+		{"no wait, the others first", "1", false, 2, 1},
+		{"a wait, what is waited for first", "0", true, 1, 0},
+		{"a wait, the others first", "1", true, 1, 0},
+	} {
+		t.Setenv("DSL_EMULATED_ORDER", c.order)
+		emulated.Overtaken()
+		if got := r.overwritten(c.wait); got != c.want {
+			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
+		}
+		if got := emulated.Overtaken(); got != c.overtaken {
+			t.Errorf("%s: %d copies overtook older work, want %d", c.name, got, c.overtaken)
+		}
+	}
+}
+
 func TestLeaksAreNamed(t *testing.T) {
 	r := setUp(t)
 	p := r.alloc(4)

@@ -41,13 +41,9 @@ static void release_faults() {
     sigaction(SIGBUS, &before[1], nullptr);
 }
 
-// Nothing runs any more in a context that has failed. A wait for another stream runs its operations inside this one's.
+// Nothing runs any more in a context that has failed.
 void run_guarded(context *c, const operation &op) {
     if (c->failure) return;
-    if (running) {
-        op.run();
-        return;
-    }
     catch_faults();
     if (sigsetjmp(escape, 1) == 0) {
         op.run();

@@ -43,10 +43,13 @@ std::vector<object *> all(kind k);
 // The object of a handle, or null with a noted problem.
 object *find(const char *call, kind k, void *handle);
 
-// What a stream or a graph runs.
+// What a stream or a graph runs. A wait for an event runs nothing: it is ready once the mark is reached.
+struct mark;
 struct operation {
     std::string name;
     std::function<void()> run;
+    std::shared_ptr<mark> awaited;
+    unsigned long long number = 0; // in the order in which the host gave work to streams
 };
 typedef std::shared_ptr<const operation> work;
 
@@ -55,7 +58,8 @@ struct graph : object {
     graph(kind k, context *c) : object(k, c) {}
 };
 
-// A stream runs nothing by itself: its queue is worked off when somebody waits for it, so that a missing wait shows.
+// A stream runs nothing by itself: its queue is worked off when somebody waits for it, so that a missing wait shows. With DSL_EMULATED_ORDER=1 the
+// other streams' queues are worked off before, as far as they are ready, so that a wait that the other side lacks shows too.
 struct stream : object {
     bool blocking; // ordered with the default stream
     std::deque<work> queue;
@@ -107,7 +111,6 @@ int enter_unsafe(const char *call); // the same, and no capture on this thread: 
 // The null handle is the default stream.
 stream *find_stream(const char *call, void *handle);
 int push(stream *s, std::string name, std::function<void()> run);
-void run_next(stream *s);
 int finish(stream *s);
 int finish_all(context *c);
 

@@ -37,8 +37,10 @@ stream *find_stream(const char *call, void *handle) {
     return handle ? (stream *)find(call, STREAM, handle) : default_stream(current());
 }
 
-int push(stream *s, std::string name, std::function<void()> run) {
-    work w = std::make_shared<const operation>(operation{std::move(name), std::move(run)});
+static int push(stream *s, operation o) {
+    static unsigned long long pushed;
+    o.number = pushed++;
+    work w = std::make_shared<const operation>(std::move(o));
     if (!s->capture) {
         s->queue.push_back(w);
         return OK;
@@ -52,15 +54,59 @@ int push(stream *s, std::string name, std::function<void()> run) {
     return OK;
 }
 
-void run_next(stream *s) {
+int push(stream *s, std::string name, std::function<void()> run) { return push(s, operation{std::move(name), std::move(run), nullptr}); }
+
+// A stream that is destroyed has reached all its marks.
+static bool passed(const mark &m) { return m.reached || !known(m.at); }
+
+static bool ready(const stream *s) { return !s->queue.empty() && (!s->queue.front()->awaited || passed(*s->queue.front()->awaited)); }
+
+// Copies to the device that ran before work that the host had given to another stream before them.
+static int overtaken;
+
+static bool overtakes(const stream *s) {
+    const operation &o = *s->queue.front();
+    if (o.name.find("HtoD") == std::string::npos) return false;
+    for (const stream *other : streams())
+        if (other != s && other->owner == s->owner && !other->queue.empty() && other->queue.front()->number < o.number) return true;
+    return false;
+}
+
+static void run_next(stream *s) {
+    overtaken += overtakes(s);
     work w = s->queue.front();
     s->queue.pop_front();
     s->done++;
     run_guarded(s->owner, *w);
 }
 
+// Runs what the other streams have ready, until nothing is.
+static void run_others(const stream *s) {
+    for (bool ran = true; ran;) {
+        ran = false;
+        for (stream *other : streams()) {
+            if (other == s || other->owner != s->owner) continue;
+            for (; ready(other); ran = true) run_next(other);
+        }
+    }
+}
+
+static void advance(stream *s);
+
+// Runs the mark's stream up to the mark.
+static void reach(const mark &m) {
+    while (!passed(m) && !m.at->queue.empty()) advance(m.at);
+}
+
+// Runs the next operation of a stream, after what it waits for.
+static void advance(stream *s) {
+    if (number("DSL_EMULATED_ORDER", 0)) run_others(s);
+    if (!ready(s)) reach(*s->queue.front()->awaited);
+    run_next(s);
+}
+
 static void drain(stream *s) {
-    while (!s->queue.empty()) run_next(s);
+    while (!s->queue.empty()) advance(s);
 }
 
 // The default stream and the blocking ones wait for each other.
@@ -79,11 +125,6 @@ int finish_all(context *c) {
     for (stream *s : streams())
         if (s->owner == c) drain(s);
     return c->failure;
-}
-
-// Runs the mark's stream up to the mark. A stream that is destroyed has reached all its marks.
-static void reach(const std::shared_ptr<mark> &m) {
-    while (!m->reached && known(m->at) && !m->at->queue.empty()) run_next(m->at);
 }
 
 } // namespace emulated
@@ -132,7 +173,7 @@ API cuStreamQuery(void *handle) {
     stream *s = find_stream(__func__, handle);
     if (int r = refuse_captured(__func__, s)) return r;
     if (s->queue.empty()) return OK;
-    run_next(s);
+    advance(s);
     return NOT_READY;
 }
 
@@ -146,9 +187,7 @@ API cuStreamWaitEvent(void *handle, void *ev, unsigned) {
         s->invalidated = true;
         return CAPTURE_UNSUPPORTED;
     }
-    if (!e->last) return OK;
-    std::shared_ptr<mark> m = e->last;
-    return push(s, __func__, [m] { reach(m); });
+    return e->last ? push(s, operation{__func__, [] {}, e->last}) : OK;
 }
 
 API cuStreamBeginCapture_v2(void *handle, int mode) {
@@ -246,7 +285,7 @@ API cuEventSynchronize(void *handle) {
     ENTER;
     event *e;
     if (int r = find_recorded(__func__, handle, &e)) return r;
-    if (e->last) reach(e->last);
+    if (e->last) reach(*e->last);
     return current()->failure;
 }
 
@@ -255,7 +294,7 @@ API cuEventQuery(void *handle) {
     event *e;
     if (int r = find_recorded(__func__, handle, &e)) return r;
     if (!e->last || e->last->reached) return OK;
-    run_next(e->last->at);
+    advance(e->last->at);
     return NOT_READY;
 }
 
@@ -330,4 +369,12 @@ extern "C" __attribute__((visibility("default"))) int emulated_enqueue(void *han
     if (!s) return INVALID_HANDLE;
     std::vector<char> copy((const char *)args, (const char *)args + bytes);
     return push(s, name, [run, copy] { run(copy.data()); });
+}
+
+// The copies to the device since the last call that ran before older work of another stream.
+extern "C" __attribute__((visibility("default"))) int emulated_overtaken() {
+    locked held(lock);
+    const int n = overtaken;
+    overtaken = 0;
+    return n;
 }
