@@ -51,11 +51,12 @@ func (p *program) begin() error {
 	if p.argsAt, err = p.alloc(numArgs * 8); err != nil {
 		return err
 	}
-	if p.consumed, err = driver.NewEvent(); err != nil {
-		return err
+	for _, e := range []**driver.Event{&p.sent, &p.consumed, &p.done} {
+		if *e, err = driver.NewEvent(); err != nil {
+			return err
+		}
 	}
-	p.done, err = driver.NewEvent()
-	return err
+	return nil
 }
 
 // place finds the memory of every tensor but inputs in the precision's type, which readInputs makes.
@@ -103,15 +104,11 @@ func (p *program) keptTypes() {
 	}
 }
 
-// stage makes the staging memory of an input. It is copied to the device before the first phase that reads it, as Backward does not run without Forward.
+// stage makes the staging memory of an input, and memory of its own on the device, which no step writes. It is copied there before the first phase that
+// reads it, as Backward does not run without Forward.
 func (p *program) stage(id ir.TensorID) error {
-	e := edge{id: id, phase: ir.Forward, bytes: plan.Dense(&p.plan.Tensors[id])}
-	for i := range p.plan.Steps {
-		if s := &p.plan.Steps[i]; slices.Contains(s.In, id) {
-			e.phase = min(max(s.Phase, ir.Forward), ir.Backward)
-			break
-		}
-	}
+	e := edge{id: id, bytes: plan.Dense(&p.plan.Tensors[id])}
+	e.phase, e.ahead = p.reading(id)
 	var err error
 	if e.host, err = p.pin(e.bytes); err != nil {
 		return err
@@ -122,6 +119,17 @@ func (p *program) stage(id ir.TensorID) error {
 	p.staging = append(p.staging, e)
 	p.at[id] = e.at
 	return nil
+}
+
+// reading is the phase that is the first to read an input, and whether that is Forward and no other phase reads it.
+func (p *program) reading(id ir.TensorID) (first ir.Phase, forwardAlone bool) {
+	first, last := ir.Update, ir.Setup
+	for i := range p.plan.Steps {
+		if s := &p.plan.Steps[i]; slices.Contains(s.In, id) {
+			first, last = min(first, s.Phase), max(last, s.Phase)
+		}
+	}
+	return min(max(first, ir.Forward), ir.Backward), first == ir.Forward && last == ir.Forward
 }
 
 // storedChannels finds the images that are stored with more channels than they have: those that only convolutions read, whose weights nobody else reads.

@@ -9,11 +9,12 @@ import (
 	"libdsl/lib/plan"
 )
 
-// executor is a thread with a stream and the libraries' handles, which belong to it.
+// executor is a thread with streams and the libraries' handles, which belong to it.
 type executor struct {
 	Backend
 	thread  *osthread.Thread
-	stream  *driver.Stream
+	stream  *driver.Stream // in which programs run
+	copies  *driver.Stream // in which inputs come while they do
 	handles *nvlib.Handles
 	gemm    driver.Ptr // cuBLAS's workspace
 	chosen  map[nvlib.Conv]*candidate
@@ -45,6 +46,9 @@ func (e *executor) begin() (err error) {
 	if e.stream, err = driver.NewStream(); err != nil {
 		return err
 	}
+	if e.copies, err = driver.NewStream(); err != nil {
+		return err
+	}
 	if e.handles, err = nvlib.NewHandles(e.stream.Handle()); err != nil {
 		return err
 	}
@@ -70,8 +74,10 @@ func (e *executor) end() {
 	if e.gemm != 0 {
 		driver.Free(e.gemm)
 	}
-	if e.stream != nil {
-		e.stream.Close()
+	for _, s := range []*driver.Stream{e.copies, e.stream} {
+		if s != nil {
+			s.Close()
+		}
 	}
 	e.device.context.Drop()
 }

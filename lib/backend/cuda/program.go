@@ -15,8 +15,8 @@ import (
 )
 
 // program is a compiled plan. Forward waits for its outputs; Backward returns as soon as the device has been given its work, and whoever needs what it
-// computes waits for it: the next Forward by the order of the stream, and the store until the update is done. Staging memory is the caller's again when
-// a call returns.
+// computes waits for it: the next Forward by the order of the stream, and the store until the update is done. The pixels of the next Forward do not:
+// they are copied in a stream of their own while Backward runs. Staging memory is the caller's again when a call returns.
 type program struct {
 	ex    *executor
 	plan  *plan.Plan
@@ -40,6 +40,7 @@ type program struct {
 
 	args     *[numArgs]uint64 // pinned
 	argsAt   driver.Ptr
+	sent     *driver.Event // the device has the inputs that are copied ahead
 	consumed *driver.Event // the device has read the staging memory
 	done     *driver.Event // the device has finished Backward
 	packed   int64         // the store's version that Setup ran on
@@ -52,6 +53,7 @@ type program struct {
 type edge struct {
 	id    ir.TensorID
 	phase ir.Phase // in which it is computed or first read
+	ahead bool     // an input that Forward alone reads
 	host  unsafe.Pointer
 	at    driver.Ptr
 	bytes int64
@@ -176,6 +178,9 @@ func (p *program) runForward() error {
 	if err != nil {
 		return err
 	}
+	if err := p.send(); err != nil {
+		return err
+	}
 	if err := p.feed(ir.Forward); err != nil {
 		return err
 	}
@@ -185,6 +190,9 @@ func (p *program) runForward() error {
 			return err
 		}
 		p.packed = version
+	}
+	if err := p.ex.stream.Wait(p.sent); err != nil {
+		return err
 	}
 	if err := p.launch(ir.Forward); err != nil {
 		return err
@@ -225,13 +233,26 @@ func (p *program) runBackward() error {
 	return p.consumed.Synchronize() // at once: Forward has left the stream empty
 }
 
-// feed copies the arguments and the inputs that a phase is the first to read.
+// send copies the inputs that Forward alone reads, beside the Backward that may still run. It does not wait for who read the former ones: that was
+// Forward, which has waited for its outputs.
+func (p *program) send() error {
+	for i := range p.staging {
+		if e := &p.staging[i]; e.ahead {
+			if err := p.ex.copies.CopyIn(e.at, e.host, e.bytes); err != nil {
+				return err
+			}
+		}
+	}
+	return p.sent.Record(p.ex.copies)
+}
+
+// feed copies the arguments and the inputs that a phase is the first to read, but for those that were sent, behind all work that reads the former ones.
 func (p *program) feed(ph ir.Phase) error {
 	if err := p.ex.stream.CopyIn(p.argsAt, unsafe.Pointer(p.args), numArgs*8); err != nil {
 		return err
 	}
 	for i := range p.staging {
-		if e := &p.staging[i]; e.phase == ph {
+		if e := &p.staging[i]; e.phase == ph && !e.ahead {
 			if err := p.ex.stream.CopyIn(e.at, e.host, e.bytes); err != nil {
 				return err
 			}
@@ -291,7 +312,7 @@ func (p *program) free() error {
 			err = errors.Join(err, g.Close())
 		}
 	}
-	for _, e := range []*driver.Event{p.consumed, p.done} {
+	for _, e := range []*driver.Event{p.sent, p.consumed, p.done} {
 		if e != nil {
 			err = errors.Join(err, e.Close())
 		}

@@ -115,6 +115,34 @@ func TestAGraphRepeatsWhatWasCaptured(t *testing.T) {
 	}
 }
 
+func TestAStreamWaitsForAnothersEvent(t *testing.T) {
+	compute := onGPU(t)
+	copies, err := driver.NewStream()
+	must(t, err)
+	const n = 1 << 20
+	in, out, a := pinned(t, n), pinned(t, n), device(t, n)
+	copied, err := driver.NewEvent()
+	must(t, err)
+	read, err := driver.NewEvent()
+	must(t, err)
+	for i := range 5 {
+		in[0], in[n-1] = float32(i), float32(-i)
+		must(t, copies.Wait(read)) // the first time it was not recorded, which is no wait
+		must(t, copies.CopyIn(a, unsafe.Pointer(&in[0]), 4*n))
+		must(t, copied.Record(copies))
+		must(t, compute.Wait(copied))
+		must(t, compute.CopyOut(unsafe.Pointer(&out[0]), a, 4*n))
+		must(t, read.Record(compute))
+		must(t, compute.Synchronize())
+		if out[0] != in[0] || out[n-1] != in[n-1] {
+			t.Errorf("round %d: got %v and %v", i, out[0], out[n-1])
+		}
+	}
+	for _, err := range []error{copied.Close(), read.Close(), copies.Close()} {
+		must(t, err)
+	}
+}
+
 func TestTooMuchMemoryIsAnErrorWithNumbers(t *testing.T) {
 	onGPU(t)
 	free, total, err := driver.MemInfo()

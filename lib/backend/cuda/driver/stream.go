@@ -61,6 +61,11 @@ func (s *Stream) Synchronize() error {
 	return check(C.cuStreamSynchronize(s.c()), "waiting for the GPU")
 }
 
+// Wait makes what comes next in the stream wait for the work that the event was last recorded behind. The caller does not wait.
+func (s *Stream) Wait(e *Event) error {
+	return check(C.cuStreamWaitEvent(s.c(), e.handle, 0), "waiting for another stream")
+}
+
 // Close destroys the stream once its work is done.
 func (s *Stream) Close() error { return failed(s.handle.Destroy(), "closing a stream") }
 
