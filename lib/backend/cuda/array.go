@@ -22,8 +22,8 @@ const (
 type array struct {
 	device *device
 	thread *osthread.Thread
-	memory // its stream, and what was allocated
-	copier
+	memory
+	copier // and the stream
 	n, dim int
 
 	rows, queries, tile, values, indices driver.Ptr
@@ -53,11 +53,9 @@ func (a *array) begin(x []float32) (err error) {
 	if err := a.device.context.Use(); err != nil {
 		return err
 	}
-	stream, err := driver.NewStream()
-	if err != nil {
+	if a.stream, err = driver.NewStream(); err != nil {
 		return err
 	}
-	a.memory.stream, a.copier.stream = stream, stream
 	if a.staging, err = a.pin(stagingBytes); err != nil {
 		return err
 	}
@@ -82,8 +80,8 @@ func (a *array) end() {
 	defer a.device.capturing.Unlock()
 	a.assign.free()
 	a.memory.free()
-	if a.memory.stream != nil {
-		a.memory.stream.Close()
+	if a.stream != nil {
+		a.stream.Close()
 	}
 	a.device.context.Drop()
 }
@@ -102,7 +100,7 @@ func (a *array) launch(name string, g grid, args ...uint64) error {
 	if err != nil {
 		return err
 	}
-	return f.Launch(a.memory.stream, g.x, g.y, kernels.Threads, 0, args...)
+	return f.Launch(a.stream, g.x, g.y, kernels.Threads, 0, args...)
 }
 
 // count is the number of rows of queries. Errors: Invalid for a part of a row.

@@ -73,7 +73,7 @@ func (a *array) roomFor(k int) error {
 	a.device.capturing.Lock()
 	err := s.free()
 	a.device.capturing.Unlock()
-	*s = assignment{memory: memory{stream: a.memory.stream}}
+	*s = assignment{}
 	if err != nil {
 		return err
 	}

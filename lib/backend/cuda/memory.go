@@ -9,19 +9,18 @@ import (
 
 // memory is what a program allocated. Its methods run on the executor's thread.
 type memory struct {
-	stream *driver.Stream
 	device []driver.Ptr
 	host   []unsafe.Pointer
 }
 
-// alloc is zeroed device memory.
+// alloc is device memory, with whatever was in it: what is read before it is written shows on the emulated driver.
 func (m *memory) alloc(bytes int64) (driver.Ptr, error) {
 	p, err := driver.Alloc(aligned(max(bytes, 1)))
 	if err != nil {
 		return 0, err
 	}
 	m.device = append(m.device, p)
-	return p, zero(m.stream, p, aligned(max(bytes, 1)))
+	return p, nil
 }
 
 // pin is zeroed host memory that the device copies from and to by itself.

@@ -85,7 +85,7 @@ const (
 
 func newProgram(e *executor, p *plan.Plan, s *store) *program {
 	n := len(p.Tensors)
-	prog := &program{ex: e, plan: p, store: s, memory: memory{stream: e.stream}, open: true, at: make([]driver.Ptr, n), channels: make([]int, n),
+	prog := &program{ex: e, plan: p, store: s, open: true, at: make([]driver.Ptr, n), channels: make([]int, n),
 		typedTensor: make([]bool, n), kernels: make([]string, len(p.Steps)), copies: map[packedKey]driver.Ptr{}}
 	prog.forward, prog.backward = osthread.NewJob(prog.runForward), osthread.NewJob(prog.runBackward)
 	return prog
