@@ -1,5 +1,8 @@
-"""libdsl and PyTorch in one process, in both orders and at once: results stay right, and there is one cuDNN and one cuBLAS."""
+"""libdsl and PyTorch in one process, in both orders and at once: results stay right, both use the GPU's primary context, libdsl leaves none current on
+its callers' threads, and there is one cuDNN and one cuBLAS."""
 
+import ctypes
+import os
 import pathlib
 import subprocess
 import sys
@@ -12,6 +15,7 @@ LIMIT_S = 80
 ORDERS = ("torch dsl torch dsl", "dsl torch dsl torch")
 TOLERANCE = {"torch": 1e-3, "f32": 1e-3, "bf16": 5e-2}  # ‖x − CPU's‖/‖CPU's‖; parity looks closer
 ROUNDS, SMALL_ROUNDS = 20, 2  # of both at once
+NOT_INITIALIZED = 3  # CUDA's result
 
 
 class Torch:
@@ -62,6 +66,28 @@ class Ours:
         return "off by " + ", ".join(f"{error:.0e} in {precision}" for precision, error in off.items())
 
 
+class Driver:
+    """The driver that libdsl has opened."""
+
+    def __init__(self):
+        self.library = ctypes.CDLL(os.environ.get("DSL_CUDA_DRIVER") or "libcuda.so.1")
+
+    def context(self, name, *more):
+        found = ctypes.c_void_p()
+        code = getattr(self.library, name)(ctypes.byref(found), *more)
+        assert code in (0, NOT_INITIALIZED), f"{name}: {code}"
+        return found.value
+
+    def current(self):
+        """The context of this thread, None for none."""
+        return self.context("cuCtxGetCurrent")
+
+    def primary(self):
+        found = self.context("cuDevicePrimaryCtxRetain", 0)
+        self.library.cuDevicePrimaryCtxRelease_v2(0)
+        return found
+
+
 def train(small):
     import samples
 
@@ -101,12 +127,17 @@ def libraries():
 
 def child(order, model, small):
     """Runs in a process of its own."""
-    sides = {}
+    sides, driver = {}, Driver()
     for name in order.split():
+        before = driver.current()
         if name not in sides:
             sides[name] = Torch(*parts.torch_device()) if name == "torch" else Ours(model, small)
         print(f"  {name}: {sides[name].step()}", flush=True)
+        assert name == "torch" or driver.current() == before, "libdsl has changed the context of its caller's thread"
+    assert driver.current() in (None, driver.primary()), "PyTorch does not use the primary context"
+    before = driver.current()
     train(small)
+    assert driver.current() == before, "a training has changed the context of its caller's thread"
     print("  a training: done", flush=True)
     rounds = SMALL_ROUNDS if small else ROUNDS
     at_once(sides["torch"], sides["dsl"], rounds)

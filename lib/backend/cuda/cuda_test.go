@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -135,6 +136,26 @@ func TestEverythingIsFreed(t *testing.T) {
 	must(t, e.Close())
 	if after := emulated.Live(); !maps.Equal(before, after) {
 		t.Errorf("handles before and after: %v and %v", before, after)
+	}
+}
+
+func TestNothingIsCurrentOnACallersThread(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	b := open(t, backend.F32)
+	if _, err := cuda.Describe(0); err != nil || emulated.Current() {
+		t.Errorf("after opening a GPU: %v, a context is current: %v", err, emulated.Current())
+	}
+	e, err := b.NewExecutor(backend.Options{})
+	must(t, err)
+	sum(t, b, e, 10)
+	must(t, e.Close())
+	a, err := b.(backend.ArrayBackend).NewArray([]float32{1, 2, 3}, 1)
+	must(t, err)
+	must(t, a.Distances(context.Background(), []float32{1}, make([]float32, 3)))
+	must(t, a.Close())
+	if emulated.Current() {
+		t.Error("after a program and an array: a context is current")
 	}
 }
 

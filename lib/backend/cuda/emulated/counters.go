@@ -11,6 +11,11 @@ static int live(const char *kind) {
 	int (*f)(const char *) = (int (*)(const char *))dlsym(library, "emulated_live");
 	return f ? f(kind) : -1;
 }
+static int current(void) {
+	int (*f)(void **) = (int (*)(void **))dlsym(library, "cuCtxGetCurrent");
+	void *context = 0;
+	return f && f(&context) == 0 && context;
+}
 static int overtaken(void) {
 	int (*f)(void) = (int (*)(void))dlsym(library, "emulated_overtaken");
 	return f ? f() : -1;
@@ -68,6 +73,9 @@ func Live() map[string]int {
 
 // Problems returns the misuse noted since it was last called.
 func Problems() []string { return lines("emulated_problems") }
+
+// Current reports whether a context is current on the calling thread.
+func Current() bool { return C.current() != 0 }
 
 // Overtaken returns how many copies to the device, since it was last called, ran while older work of another stream was still to be done. With
 // DSL_EMULATED_ORDER=1 those are the copies that may run beside such work.
