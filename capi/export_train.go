@@ -10,7 +10,6 @@ import (
 	"unsafe"
 
 	"libdsl/lib/dsl"
-	"libdsl/lib/errs"
 )
 
 //export goTrain
@@ -19,9 +18,6 @@ func goTrain(dataset C.uintptr_t, o *C.dsl_train_options, token C.uintptr_t, mad
 		d, err := use[*dsl.Dataset](c, uintptr(dataset))
 		if err != nil {
 			return err
-		}
-		if o.reserved != 0 {
-			return errs.New(errs.AbiMismatch, "capi: dsl_train_options: reserved is set")
 		}
 		ctx, stop := watch(token)
 		defer stop()
@@ -47,7 +43,7 @@ func trainOptions(o *C.dsl_train_options) dsl.TrainOptions {
 		WarmupShare: optional(o.warmup_share), FinetuneShare: optional(o.finetune_share),
 		Loss: text(o.loss), Mining: text(o.mining), Beta: text(o.beta), ClusterSpace: text(o.cluster_space),
 		ReclusterEvery: int(o.recluster_every), Patience: int(o.patience), EmbeddingRate: float64(o.embedding_rate),
-		ExactConvolutions: o.exact_convolutions != 0, Resume: o.resume != 0, CheckpointEveryS: float64(o.checkpoint_every_s),
+		ExactConvolutions: o.exact_convolutions != 0, Nondeterministic: o.nondeterministic != 0, Resume: o.resume != 0, CheckpointEveryS: float64(o.checkpoint_every_s),
 	}
 }
 

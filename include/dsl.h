@@ -487,7 +487,8 @@ typedef struct dsl_train_options {
     int32_t images_per_class; /* in a batch; default: the profile's */
     int32_t threads;
     int32_t skip_unreadable; /* 1: leave unreadable images out and report them; 0: stop before training */
-    int32_t reserved;        /* 0 */
+    int32_t nondeterministic; /* 1: on a GPU also kernels that add up in another order each time, where they are faster: two runs
+                               * differ by rounding; 0: the same bits in every run */
     int64_t steps;           /* > 0: so many optimiser steps instead of epochs */
     uint64_t seed;
     double learning_rate;     /* default: the profile's */

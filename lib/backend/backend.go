@@ -76,6 +76,8 @@ type Options struct {
 	// as much as direct convolution (up to 1.7e-6 of the output's norm against 2e-7). Weight gradients, where Winograd rounds no more than
 	// direct convolution, use it always.
 	Winograd bool
+	// Nondeterministic allows kernels of a GPU that add up in another order each time, where they are faster: results differ by rounding from run to run.
+	Nondeterministic bool
 }
 
 // Store holds named tensors; float32 ones are read and written as such, in the layout of ir (NHWC, KRSC, row-major).

@@ -50,6 +50,7 @@ type TrainOptions struct {
 	EmbeddingRate   float64
 
 	ExactConvolutions bool // no Winograd convolutions on the CPU
+	Nondeterministic  bool // on a GPU also kernels that add up in another order each time
 
 	Resume           bool    // go on from the checkpoint beside OutPath, train.CheckpointPath of it, if there is one
 	CheckpointEveryS float64 // seconds within an epoch; 0 is train.DefaultCheckpointEvery, negative makes no checkpoints
@@ -112,7 +113,7 @@ func trainOptions(o TrainOptions) (train.Options, error) {
 		InputSize: o.InputSize, Learners: o.Learners, Epochs: o.Epochs, Steps: o.Steps, BatchSize: o.BatchSize,
 		ImagesPerClass: o.ImagesPerClass, LearningRate: o.LearningRate, WarmupShare: o.WarmupShare, FinetuneShare: o.FinetuneShare, Threads: threads(o.Threads), Workers: threads(o.Threads), Seed: o.Seed,
 		Loss: o.Loss, Mining: o.Mining, Beta: o.Beta, ClusterSpace: o.ClusterSpace, ReclusterEvery: o.ReclusterEvery, Patience: o.Patience, EmbeddingRate: o.EmbeddingRate,
-		ExactConvolutions: o.ExactConvolutions,
+		ExactConvolutions: o.ExactConvolutions, Nondeterministic: o.Nondeterministic,
 	}
 	if o.InitPath == "" {
 		return t, nil

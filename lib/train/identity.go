@@ -122,5 +122,8 @@ func (t *Trainer) differences(c *Checkpoint) ([]string, error) {
 	default:
 		return nil, err
 	}
+	if t.o.Nondeterministic {
+		out = append(out, "nondeterministic: kernels may add up in another order")
+	}
 	return out, nil
 }

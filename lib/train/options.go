@@ -45,10 +45,12 @@ type Options struct {
 	ClusterSpace   string   // EmbeddingSpace or PenultimateSpace
 	// ExactConvolutions does without Winograd convolutions on the CPU (backend.Options).
 	ExactConvolutions bool
-	Threads           int // CPU threads, 0 for all
-	Workers           int // goroutines that decode and augment, 0 for as many as threads
-	Seed              uint64
-	Checkpoints       Checkpoints // how the run is kept; no part of what is trained
+	// Nondeterministic allows kernels of a GPU that add up in another order each time (backend.Options).
+	Nondeterministic bool
+	Threads          int // CPU threads, 0 for all
+	Workers          int // goroutines that decode and augment, 0 for as many as threads
+	Seed             uint64
+	Checkpoints      Checkpoints // how the run is kept; no part of what is trained
 }
 
 // The vectors that K-means groups.

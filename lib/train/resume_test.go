@@ -12,6 +12,7 @@ import (
 	"libdsl/lib/backend/onednn"
 	"libdsl/lib/dataset"
 	"libdsl/lib/errs"
+	"libdsl/lib/internal/par"
 	"libdsl/lib/loss"
 	"libdsl/lib/model"
 	"libdsl/lib/modelfile"
@@ -171,6 +172,25 @@ func TestAnotherMachineOrVersionIsToldAndGoesOn(t *testing.T) {
 	}
 }
 
+// choosing is a backend that chooses its kernels, as a GPU's does.
+type choosing struct{ onednn.Backend }
+
+func (choosing) Choices() ([]byte, error) { return nil, nil }
+func (choosing) SetChoices([]byte) error  { return nil }
+
+func TestSumsInAnyOrderAreADifference(t *testing.T) {
+	tr := open(t, stripes(t, 3, 30, 12), tiny(8))
+	tr.backend = choosing{}
+	c := &Checkpoint{version: tr.o.Checkpoints.Version, device: tr.backend.Device(), environment: tr.backend.Environment()}
+	c.n.threads = int64(par.Threads(tr.o.Threads))
+	for may, want := range map[bool]int{false: 0, true: 1} {
+		tr.o.Nondeterministic = may
+		if got, err := tr.differences(c); err != nil || len(got) != want {
+			t.Errorf("nondeterministic %v: got %q (%v), want %d", may, got, err, want)
+		}
+	}
+}
+
 func TestEveryOptionThatDecidesIsInTheCheckpoint(t *testing.T) {
 	o := tiny(8)
 	if err := o.Fill(); err != nil {
@@ -178,7 +198,7 @@ func TestEveryOptionThatDecidesIsInTheCheckpoint(t *testing.T) {
 	}
 	named := o.named()
 	for _, name := range []string{"profile", "backbone", "stem", "attention", "embedding_dim", "input_size", "init", "loss", "learners", "steps", "batch_size",
-		"images_per_class", "warmup_share", "finetune_share", "learning_rate", "warmup_rate", "weight_decay", "rate_decay", "recluster_every", "patience", "cluster_space", "seed"} {
+		"images_per_class", "warmup_share", "finetune_share", "learning_rate", "warmup_rate", "weight_decay", "rate_decay", "recluster_every", "patience", "cluster_space", "seed", "nondeterministic"} {
 		if named[name] == "" {
 			t.Errorf("%q is missing in %v", name, named)
 		}

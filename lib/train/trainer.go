@@ -189,7 +189,8 @@ func (t *Trainer) openNetwork(a model.Arch, w model.Weights) error {
 		s.Close()
 		return err
 	}
-	if t.runner, err = model.NewRunner(a, t.backend, s, backend.Options{Threads: t.o.Threads, Winograd: !t.o.ExactConvolutions}, false); err != nil {
+	o := backend.Options{Threads: t.o.Threads, Winograd: !t.o.ExactConvolutions, Nondeterministic: t.o.Nondeterministic}
+	if t.runner, err = model.NewRunner(a, t.backend, s, o, false); err != nil {
 		s.Close()
 		return err
 	}

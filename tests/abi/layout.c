@@ -93,7 +93,7 @@ static void training(void) {
     MEMBER(dsl_train_options, images_per_class);
     MEMBER(dsl_train_options, threads);
     MEMBER(dsl_train_options, skip_unreadable);
-    MEMBER(dsl_train_options, reserved);
+    MEMBER(dsl_train_options, nondeterministic);
     MEMBER(dsl_train_options, steps);
     MEMBER(dsl_train_options, seed);
     MEMBER(dsl_train_options, learning_rate);

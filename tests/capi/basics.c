@@ -97,11 +97,14 @@ static void struct_sizes(void) {
     CHECK(report == NULL);
     options.struct_size = 0; /* forgotten */
     CHECK_STATUS(dsl_train(NULL, &options, NULL, NULL), DSL_STATUS_INVALID, "DSL_INIT");
-    DSL_INIT(&options);
-    options.reserved = 1;
+    dsl_array array;
+    dsl_image *image = NULL;
+    DSL_INIT(&array);
+    array.reserved = 1;
+    CHECK_STATUS(dsl_image_from_array(&array, &image), DSL_STATUS_ABI_MISMATCH, "reserved");
+
     dsl_dataset *dataset = NULL;
     CHECK_OK(dsl_dataset_create(&dataset));
-    CHECK_STATUS(dsl_train(dataset, &options, NULL, NULL), DSL_STATUS_ABI_MISMATCH, "reserved");
 
     struct {
         dsl_train_options known;

@@ -213,8 +213,8 @@ static void resuming(const dsl_dataset *dataset) {
     CHECK_OK(dsl_report_json(report, json, sizeof json, &needed));
     CHECK(strstr(json, "\"resumed_step\": 2") != NULL && strstr(json, "\"resume_differences\": []") != NULL);
     dsl_report_free(report);
-    o.reserved = 1;
-    CHECK_STATUS(dsl_train(dataset, &o, NULL, NULL), DSL_STATUS_ABI_MISMATCH, "reserved");
+    o.nondeterministic = 1;
+    CHECK_STATUS(dsl_train(dataset, &o, NULL, NULL), DSL_STATUS_INVALID, "option \"nondeterministic\": got true");
 }
 
 static void cancelling(const dsl_dataset *dataset) {

@@ -53,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--recluster-every", type=int, metavar="EPOCHS")
     p.add_argument("--patience", type=int, help="validations without a better NMI before a learner is added")
     p.add_argument("--exact-convolutions", action="store_true", help="on the CPU no Winograd convolutions: less rounding, slower")
+    p.add_argument("--nondeterministic", action="store_true", help="on a GPU also kernels that add up in another order each time, where they are faster")
     p.add_argument("--backbone", choices=["resnet18", "resnet34", "resnet50"])
     p.add_argument("--stem", choices=["standard", "small"])
     p.add_argument("--attention", choices=["gate", "none"])
@@ -163,7 +164,7 @@ def run_train(o: argparse.Namespace) -> None:
             loss=o.loss, mining=o.mining, beta=o.beta, cluster_space=o.cluster_space, recluster_every=o.recluster_every, patience=o.patience,
             finetune_share=o.finetune_share, validation_share=o.validation_share, seed=o.seed, threads=o.threads,
             device=o.device, precision=o.precision, skip_unreadable=o.skip_unreadable, log=o.log,
-            exact_convolutions=o.exact_convolutions, resume=o.resume, checkpoint_every_s=o.checkpoint_every,
+            exact_convolutions=o.exact_convolutions, nondeterministic=o.nondeterministic, resume=o.resume, checkpoint_every_s=o.checkpoint_every,
         )  # fmt: skip
     except KeyboardInterrupt:
         wait_for_files()

@@ -143,7 +143,7 @@ class TrainOptions(ctypes.Structure):
         ("images_per_class", c_int32),
         ("threads", c_int32),
         ("skip_unreadable", c_int32),
-        ("reserved", c_int32),
+        ("nondeterministic", c_int32),
         ("steps", c_int64),
         ("seed", c_uint64),
         ("learning_rate", c_double),

@@ -78,6 +78,7 @@ def train(
     learning_rate: float | None = None,
     embedding_rate: float | None = None,
     exact_convolutions: bool = False,
+    nondeterministic: bool = False,
     warmup_share: float | None = None,
     finetune_share: float | None = None,
     validation_share: float | None = None,
@@ -104,7 +105,8 @@ def train(
     whose clusters share out the images among learners. recluster_every (epochs) and patience (validations before a learner is added) follow the run's length.
     learning_rate and embedding_rate: of the backbone, and of the embedding layer, while learners train; the latter is learning_rate, from scratch ten times it.
     exact_convolutions: on the CPU no Winograd convolutions, which round two to eight times as much as direct ones (up to 1.7e-6 of a layer's norm) and make
-    a step up to 1.3 times as fast.
+    a step up to 1.3 times as fast. nondeterministic: on a GPU also kernels that add up in another order each time, where they are faster; two runs then
+    differ by rounding.
     embedding_dim 128, input_size 224 pixels, validation_share 0.15. A 0 is a 0, and refused where it makes no sense; threads 0 means all cores.
     warmup_share and finetune_share, 0 for none: of the steps, what trains a classification network first; of those after it, what trains the
     whole embedding last.
@@ -138,7 +140,7 @@ def train(
         device=optional_text(device), precision=optional_text(precision), threads=threads, skip_unreadable=int(skip_unreadable), seed=seed,
         loss=optional_text(loss), mining=optional_text(mining), beta=optional_text(beta), cluster_space=optional_text(cluster_space),
         warmup_share=optional_number(warmup_share), finetune_share=optional_number(finetune_share), progress=callback,
-        exact_convolutions=int(exact_convolutions), resume=int(resume), checkpoint_every_s=checkpoint_every_s, **numbers,
+        exact_convolutions=int(exact_convolutions), nondeterministic=int(nondeterministic), resume=int(resume), checkpoint_every_s=checkpoint_every_s, **numbers,
     )  # fmt: skip
     report = c_void_p()
     with Bar(enabled=progress is True) as bar:

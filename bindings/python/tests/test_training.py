@@ -68,7 +68,7 @@ def test_the_bar_writes_lines(manifest, tmp_path, capsys):
     "options",
     [
         dict(mining="distance-weighted", beta="learnt", cluster_space="penultimate", recluster_every=1, patience=2, embedding_rate=1e-2),
-        dict(exact_convolutions=True),
+        dict(exact_convolutions=True, nondeterministic=True),
         *(dict(loss=loss) for loss in ("contrastive", "triplet", "proxy-anchor", "multi-similarity", "supervised-contrastive")),
     ],
 )

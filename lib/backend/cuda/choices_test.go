@@ -7,8 +7,43 @@ import (
 
 	"libdsl/lib/backend"
 	"libdsl/lib/backend/backendtest"
+	"libdsl/lib/backend/cuda/emulated"
 	"libdsl/lib/errs"
+	"libdsl/lib/ir"
+	"libdsl/lib/plan"
 )
+
+// The emulated cuDNN's engine 30 is not deterministic; a choice made elsewhere names it.
+func TestOnlyAnExecutorThatMayUsesWhatIsNotDeterministic(t *testing.T) {
+	if emulated.Real() {
+		t.Skip("DSL_TEST_GPU=1: a real cuDNN has other engines")
+	}
+	b := open(t, backend.F32)
+	p := &ir.Program{Tensors: []ir.Tensor{{Name: "x", Shape: ir.Shape{2, 9, 9, 3}, Role: ir.Input}, {Name: "dy", Shape: ir.Shape{2, 9, 9, 5}, Role: ir.Input},
+		{Name: "dw", Shape: ir.Shape{5, 3, 3, 3}, Output: true}},
+		Steps: []ir.Step{{Kind: ir.ConvGradWeights, Phase: ir.Forward, In: []ir.TensorID{0, 1}, Out: []ir.TensorID{2, ir.None},
+			Attrs: ir.Attrs{Kernel: 3, Stride: 1, Pad: 1}}}}
+	pl, err := plan.Build(p, b.PlanOptions())
+	must(t, err)
+	for _, deterministic := range []string{"true", "false"} {
+		must(t, b.(backend.Chooser).SetChoices([]byte(`[{"conv":{"Op":2,"Type":0,"N":2,"H":9,"W":9,"C":3,"K":5,"Kernel":3,"Stride":1,"Pad":1,"TF32":false,"Deterministic":`+
+			deterministic+`,"Bias":false,"Residual":false,"ReLU":false},"kernel":"cudnn engine 30"}]`)))
+	}
+	for _, may := range []bool{false, true} {
+		e, err := b.NewExecutor(backend.Options{Nondeterministic: may})
+		must(t, err)
+		s, err := b.NewStore(nil)
+		must(t, err)
+		prog, err := e.Compile(pl, s)
+		must(t, err)
+		if got := prog.Kernels()[0]; strings.HasSuffix(got, "cudnn engine 30") != may {
+			t.Errorf("nondeterministic %v: got kernel %q", may, got)
+		}
+		must(t, prog.Close())
+		must(t, s.Close())
+		must(t, e.Close())
+	}
+}
 
 func TestChoicesOfKernelsAreThoseOfAnotherProcess(t *testing.T) {
 	b := open(t, backend.F32)

@@ -114,7 +114,7 @@ func (p *program) convolution(s *ir.Step) *convolution {
 			c.gradBytes = int64(y[3]*a.Kernel*a.Kernel*stored) * p.ex.elementBytes()
 		}
 	}
-	c.shape.Type, c.shape.TF32, c.shape.Deterministic = p.ex.convType(), p.ex.precision == backend.TF32, true
+	c.shape.Type, c.shape.TF32, c.shape.Deterministic = p.ex.convType(), p.ex.precision == backend.TF32, !p.ex.nondeterministic
 	c.shape.N, c.shape.H, c.shape.W, c.shape.C, c.shape.K = x[0], x[1], x[2], stored, y[3]
 	c.shape.Stride, c.shape.Pad = a.Stride, a.Pad
 	c.rows = y[0] * y[1] * y[2]

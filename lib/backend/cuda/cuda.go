@@ -2,7 +2,7 @@
 //
 // Activations are kept dense, NHWC, in the precision's element type (float32 or bfloat16); parameters, their gradients, the optimiser's state and
 // matrices are float32. Each phase of a program is captured once as a CUDA graph and then launched as one piece. Given the device and the kernels that
-// were chosen, results are the same bits in every run.
+// were chosen, results are the same bits in every run, unless the executor's options allow kernels that are not deterministic.
 //
 // CUDA's context belongs to an operating-system thread, so an executor is a thread of its own with a stream, and stores are read and written on one
 // thread per device. Nothing is left current on a caller's thread.

@@ -19,14 +19,16 @@ type executor struct {
 	gemm    driver.Ptr // cuBLAS's workspace
 	chosen  map[nvlib.Conv]*candidate
 	open    map[*program]struct{}
+
+	nondeterministic bool // convolutions may be
 }
 
 // gemmWorkspace is what NVIDIA recommends for Hopper; a handle that owns its workspace can be captured.
 const gemmWorkspace = 32 << 20
 
-// NewExecutor starts the thread. Options are of CPUs.
-func (b Backend) NewExecutor(backend.Options) (backend.Executor, error) {
-	e := &executor{Backend: b, chosen: map[nvlib.Conv]*candidate{}, open: map[*program]struct{}{}}
+// NewExecutor starts the thread. All options but Nondeterministic are of CPUs.
+func (b Backend) NewExecutor(o backend.Options) (backend.Executor, error) {
+	e := &executor{Backend: b, chosen: map[nvlib.Conv]*candidate{}, open: map[*program]struct{}{}, nondeterministic: o.Nondeterministic}
 	var err error
 	if e.thread, err = osthread.Start("cuda", e.begin, e.end); err != nil {
 		return nil, err
