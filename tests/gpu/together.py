@@ -1,5 +1,5 @@
-"""libdsl and PyTorch in one process, in both orders and at once: results stay right, both use the GPU's primary context, libdsl leaves none current on
-its callers' threads, and there is one cuDNN and one cuBLAS."""
+"""libdsl and PyTorch in one process, in both orders and at once: results stay right, both use the primary context, libdsl leaves none current on its
+callers' threads, and there is one cuDNN and one cuBLAS."""
 
 import ctypes
 import os
