@@ -51,12 +51,11 @@ func (p *program) begin() error {
 	if p.argsAt, err = p.alloc(numArgs * 8); err != nil {
 		return err
 	}
-	for _, e := range []**driver.Event{&p.sent, &p.consumed, &p.done} {
-		if *e, err = driver.NewEvent(); err != nil {
-			return err
-		}
+	if p.consumed, err = driver.NewEvent(); err != nil {
+		return err
 	}
-	return nil
+	p.done, err = driver.NewEvent()
+	return err
 }
 
 // place finds the memory of every tensor but inputs in the precision's type, which readInputs makes.
@@ -110,6 +109,11 @@ func (p *program) stage(id ir.TensorID) error {
 	e := edge{id: id, bytes: plan.Dense(&p.plan.Tensors[id])}
 	e.phase, e.ahead = p.reading(id)
 	var err error
+	if e.ahead && p.sent == nil {
+		if p.sent, err = driver.NewEvent(); err != nil {
+			return err
+		}
+	}
 	if e.host, err = p.pin(e.bytes); err != nil {
 		return err
 	}
@@ -121,15 +125,17 @@ func (p *program) stage(id ir.TensorID) error {
 	return nil
 }
 
-// reading is the phase that is the first to read an input, and whether that is Forward and no other phase reads it.
-func (p *program) reading(id ir.TensorID) (first ir.Phase, forwardAlone bool) {
-	first, last := ir.Update, ir.Setup
+// reading is the phase that is the first to read an input, and whether no other phase does and it may be copied ahead: it is Forward, and others follow.
+func (p *program) reading(id ir.TensorID) (first ir.Phase, ahead bool) {
+	first, last, end := ir.Update, ir.Setup, ir.Setup
 	for i := range p.plan.Steps {
-		if s := &p.plan.Steps[i]; slices.Contains(s.In, id) {
+		s := &p.plan.Steps[i]
+		if slices.Contains(s.In, id) {
 			first, last = min(first, s.Phase), max(last, s.Phase)
 		}
+		end = max(end, s.Phase)
 	}
-	return min(max(first, ir.Forward), ir.Backward), first == ir.Forward && last == ir.Forward
+	return min(max(first, ir.Forward), ir.Backward), first == ir.Forward && last == ir.Forward && end > ir.Forward
 }
 
 // storedChannels finds the images that are stored with more channels than they have: those that only convolutions read, whose weights nobody else reads.

@@ -40,7 +40,7 @@ type program struct {
 
 	args     *[numArgs]uint64 // pinned
 	argsAt   driver.Ptr
-	sent     *driver.Event // the device has the inputs that are copied ahead
+	sent     *driver.Event // the device has the inputs that are copied ahead; nil for none
 	consumed *driver.Event // the device has read the staging memory
 	done     *driver.Event // the device has finished Backward
 	packed   int64         // the store's version that Setup ran on
@@ -53,7 +53,7 @@ type program struct {
 type edge struct {
 	id    ir.TensorID
 	phase ir.Phase // in which it is computed or first read
-	ahead bool     // an input that Forward alone reads
+	ahead bool     // an input that is copied while Backward may still run
 	host  unsafe.Pointer
 	at    driver.Ptr
 	bytes int64
@@ -191,8 +191,10 @@ func (p *program) runForward() error {
 		}
 		p.packed = version
 	}
-	if err := p.ex.stream.Wait(p.sent); err != nil {
-		return err
+	if p.sent != nil {
+		if err := p.ex.stream.Wait(p.sent); err != nil {
+			return err
+		}
 	}
 	if err := p.launch(ir.Forward); err != nil {
 		return err
@@ -236,6 +238,9 @@ func (p *program) runBackward() error {
 // send copies the inputs that Forward alone reads, beside the Backward that may still run. It does not wait for who read the former ones: that was
 // Forward, which has waited for its outputs.
 func (p *program) send() error {
+	if p.sent == nil {
+		return nil
+	}
 	for i := range p.staging {
 		if e := &p.staging[i]; e.ahead {
 			if err := p.ex.copies.CopyIn(e.at, e.host, e.bytes); err != nil {
