@@ -36,6 +36,7 @@ enum {
     DSL_CHANNEL_SUM,
     DSL_ADAM,
     DSL_STEM,
+    DSL_WINOGRAD_WEIGHTS,
     DSL_NUM_KERNELS
 };
 
@@ -61,6 +62,13 @@ typedef struct {
     int64_t step;
     uint64_t dropout_key;
 } dsl_args;
+
+// DSL_WINOGRAD_WEIGHTS: in[0], dense weights [n,3,3,c], as Winograd's kernels read them, out[0]; in[1] is a dsl_winograd. With G of tile×3, each 3×3 filter g becomes G·g·Gᵀ.
+// Outputs and inputs are padded with zeros and lie in blocks, and blocks in groups.
+typedef struct {
+    int32_t tile, n, c, n_block, n_group, c_block, c_group; // n and c padded; blocks of a group
+    int64_t next, of_n_group, of_n_block, of_c_group, of_c_block, of_c; // floats to the next of a tile, of each of these; outputs of a block are neighbours
+} dsl_winograd;
 
 // DSL_STEM, the start of a network in integers (int8_stem.cpp): pixels u8 [n,h,w,3], convolved to [oh,ow,c] and pooled to y u8 [n,(oh+1)/2,(ow+1)/2,c], the maximum
 // of 3×3 at stride 2. in: pixels, weights, scale [c], shift [c]. With a pixel X = DSL_STEM_LEVELS·p − its mean, which is 0 outside, a value is

@@ -78,6 +78,7 @@ constexpr int RUN = 64;
 #include "kernels_pool.h"
 #include "kernels_stem.h"
 #include "kernels_weights.h"
+#include "kernels_winograd.h"
 
 // Calls the version for the tensor's lanes.
 #define DSL_BOTH(name)                                                                                                                 \
@@ -101,5 +102,5 @@ extern "C" const dsl_kernel_fn DSL_TABLE(DSL_ISA)[DSL_NUM_KERNELS] = {
     DSL_ISA::batch_norm,     DSL_ISA::batch_norm_grad, DSL_ISA::update_running,   DSL_ISA::relu,           DSL_ISA::relu_grad,
     DSL_ISA::add,            DSL_ISA::max_pool,      DSL_ISA::max_pool_grad,      DSL_ISA::sigmoid,        DSL_ISA::sigmoid_grad,
     DSL_ISA::pool,           DSL_ISA::pool_grad,     DSL_ISA::dropout,            DSL_ISA::column_sum,     DSL_ISA::fill_rows,
-    DSL_ISA::channel_sum,    DSL_ISA::adam,          DSL_ISA::stem,
+    DSL_ISA::channel_sum,    DSL_ISA::adam,          DSL_ISA::stem,           DSL_ISA::winograd_weights,
 };

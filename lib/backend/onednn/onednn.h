@@ -48,7 +48,6 @@ struct dsl_program {
     std::vector<std::string> names; // by step
     std::vector<dnnl::memory> memories;
     shared_buffer scratchpads;
-    shared_buffer transposed; // weights on their way to Winograd's layout
     std::vector<void *> blocks; // of buffers
     size_t block_bytes = 0;     // of all blocks of small ones
     size_t block_left = 0;      // of the last of these

@@ -153,7 +153,7 @@ int dsl_program_finish(dsl_program *p) {
         double *work = (double *)p->buffer(bytes);
         for (auto &section : p->sections)
             for (dsl_op &op : section) op.kernel.work = work;
-        for (shared_buffer *b : {&p->scratchpads, &p->transposed}) b->place(p->buffer(b->bytes));
+        p->scratchpads.place(p->buffer(p->scratchpads.bytes));
     });
 }
 
