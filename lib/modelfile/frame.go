@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -49,11 +50,20 @@ func unpack(h *header, frame []byte, use func(body []byte) error) error {
 		if err := decompress(body, frame); err != nil {
 			return err
 		}
-		if digest := sha256.Sum256(body); !bytes.Equal(digest[:], h.digest[:]) {
+		digest, err := digestWhile(body, use)
+		if !bytes.Equal(digest[:], h.digest[:]) {
 			return fmt.Errorf("body: got SHA-256 %x…, want %x…", digest[:8], h.digest[:8])
 		}
-		return use(body)
+		return err
 	})
+}
+
+// digestWhile computes a body's digest while use reads it, which may take another processor: half of what reading a model takes.
+func digestWhile(body []byte, use func(body []byte) error) (digest [sha256.Size]byte, err error) {
+	var sum sync.WaitGroup
+	sum.Go(func() { digest = sha256.Sum256(body) })
+	defer sum.Wait() // whatever use does, the body is there until then
+	return digest, use(body)
 }
 
 // borrow gives use n bytes of zeroed memory until it returns. The error names the file, if it has a name.

@@ -3,6 +3,7 @@ package modelfile
 import (
 	"encoding/binary"
 	"math"
+	"unsafe"
 
 	"libdsl/lib/modelfile/internal/fb"
 )
@@ -40,9 +41,9 @@ func appendShuffled(dst []byte, data any) []byte {
 func unshuffled(t fb.DType, raw []byte, room []float32) any {
 	switch t {
 	case fb.DTypeF32:
-		return unshuffle4(room[:len(raw)/4:len(raw)/4], raw, math.Float32frombits)
+		return unshuffle4(room[:len(raw)/4:len(raw)/4], raw)
 	case fb.DTypeI32:
-		return unshuffle4(make([]int32, len(raw)/4), raw, func(u uint32) int32 { return int32(u) })
+		return unshuffle4(make([]int32, len(raw)/4), raw)
 	case fb.DTypeI64:
 		return unshuffle8(raw, func(u uint64) int64 { return int64(u) })
 	case fb.DTypeF64:
@@ -62,10 +63,11 @@ func shuffle4[T float32 | int32](dst []byte, data []T, bits func(T) uint32) []by
 	return dst
 }
 
-func unshuffle4[T float32 | int32](data []T, raw []byte, value func(uint32) T) []T {
+func unshuffle4[T float32 | int32](data []T, raw []byte) []T {
 	b0, b1, b2, b3 := planes4(raw, len(data))
-	for i := range data {
-		data[i] = value(uint32(b0[i]) | uint32(b1[i])<<8 | uint32(b2[i])<<16 | uint32(b3[i])<<24)
+	words := unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(data))), len(data)) // a call for each number would take twice as long
+	for i := range words {
+		words[i] = uint32(b0[i]) | uint32(b1[i])<<8 | uint32(b2[i])<<16 | uint32(b3[i])<<24
 	}
 	return data
 }
