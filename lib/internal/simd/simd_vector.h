@@ -42,7 +42,11 @@ static inline vd splat(double v) { return v - vd{}; }
 
 // LANES numbers as doubles.
 static inline vd wide(const double *p) { return *(const vd *)p; }
+#if DSL_BYTES == 64 // the compiler would convert quarters and join them
+static inline vd wide(const float *p) { return (vd)_mm512_maskz_cvtps_pd((__mmask8)-1, _mm256_loadu_ps(p)); }
+#else
 static inline vd wide(const float *p) { return __builtin_convertvector(*(const half_vf *)p, vd); }
+#endif
 
 // The same of `have` numbers, then zeros.
 template <class T> static inline vd wide_some(const T *p, int64_t have) {
