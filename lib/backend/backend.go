@@ -33,12 +33,18 @@ type Backend interface {
 	Environment() string
 	// PlanOptions are what plan.Build needs to know of the backend.
 	PlanOptions() plan.Options
-	// BatchPixels is how many pixels of images to compute at once: more of them make a batch no faster for each image.
-	BatchPixels() int
+	// Batches says in which batches images are computed best.
+	Batches() Batches
 	// NewStore makes zeroed memory for the Param and State tensors of a model. Errors: OutOfMemory, Invalid for a duplicate name.
 	NewStore(tensors []ir.Tensor) (Store, error)
 	// NewExecutor starts a thread. Errors: Device, OutOfMemory.
 	NewExecutor(o Options) (Executor, error)
+}
+
+// Batches of images that pay.
+type Batches struct {
+	Pixels int  // of all images: more of them make a batch no faster for each image
+	Padded bool // one batch that is not full takes less time than several smaller ones
 }
 
 // Chooser is a Backend that finds out by timing which kernels are fastest. Another process may find others, whose results differ by rounding: a

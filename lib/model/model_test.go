@@ -83,6 +83,11 @@ func TestEmbeddingsHaveUnitLengthAndDoNotDependOnTheirNeighbours(t *testing.T) {
 	}
 }
 
+// padding is a backend that prefers batches that are not full.
+type padding struct{ backend.Backend }
+
+func (padding) Batches() backend.Batches { return backend.Batches{Pixels: 1 << 19, Padded: true} }
+
 func TestBatchesAreFilledForMoreThanHalfAndFitTheBackend(t *testing.T) {
 	r := session(t, testModel(t, small)).runner
 	all := func(n, size int) (batches []int) {
@@ -101,6 +106,12 @@ func TestBatchesAreFilledForMoreThanHalfAndFitTheBackend(t *testing.T) {
 	} {
 		if got := all(c.n, c.size); !slices.Equal(got, c.want) {
 			t.Errorf("%d images of %d pixels: got batches of %v, want %v", c.n, c.size, got, c.want)
+		}
+	}
+	r.backend = padding{r.backend}
+	for n, want := range map[int]int{1: 1, 2: 8, 8: 8, 9: 32, 33: 128, 200: 128} {
+		if got := r.batch(n, 64*64); got != want {
+			t.Errorf("%d images, padded: got a batch of %d, want %d", n, got, want)
 		}
 	}
 	alone, err := testModel(t, small).NewSession(goref.Backend{}, backend.Options{}, true)

@@ -140,11 +140,13 @@ func (r *Runner) Run(ctx context.Context, mode Mode, n, height, width int,
 	return nil
 }
 
-// batch is the size to compute the first of n images in: one that the images fill for more than half. The rest is padded.
+// batch is the size to compute the first of n images in: the largest that they fill for more than half or, where the backend prefers padding, the smallest that
+// holds them all.
 func (r *Runner) batch(n, pixels int) int {
+	pays := r.backend.Batches()
 	batch := 1
 	for _, size := range r.sizes {
-		if size < 2*n && size*pixels <= r.backend.BatchPixels() {
+		if fills := size < 2*n || pays.Padded && batch < n; fills && size*pixels <= pays.Pixels {
 			batch = size
 		}
 	}

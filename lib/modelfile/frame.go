@@ -38,7 +38,7 @@ func pack(version, kind uint32, body []byte) ([]byte, error) {
 	return out, nil
 }
 
-// unpack decompresses the frame, checks the body and its digest, and has use read it, which keeps nothing of it.
+// unpack decompresses the frame and has use read the body, which keeps nothing of it. What use found counts only if unpack returns no error: the digest is not known before.
 func unpack(h *header, frame []byte, use func(body []byte) error) error {
 	if got := crc32.Checksum(frame, castagnoli); got != h.frameCRC {
 		return fmt.Errorf("zstd frame: got CRC %08x, want %08x", got, h.frameCRC)
@@ -63,7 +63,8 @@ func digestWhile(body []byte, use func(body []byte) error) (digest [sha256.Size]
 	var sum sync.WaitGroup
 	sum.Go(func() { digest = sha256.Sum256(body) })
 	defer sum.Wait() // whatever use does, the body is there until then
-	return digest, use(body)
+	err = use(body)
+	return
 }
 
 // borrow gives use n bytes of zeroed memory until it returns. The error names the file, if it has a name.

@@ -112,7 +112,14 @@ func (t *Trainer) differences(c *Checkpoint) ([]string, error) {
 		}
 	}
 	chooser, ok := t.backend.(backend.Chooser)
-	if !ok || len(out) > 0 { // choices are of one device
+	if !ok {
+		return out, nil
+	}
+	different := len(out) > 0
+	if t.o.Nondeterministic {
+		out = append(out, "nondeterministic: kernels may add up in another order")
+	}
+	if different { // choices are of one device
 		return out, nil
 	}
 	switch err := chooser.SetChoices(c.choices); errs.KindOf(err) {
@@ -121,9 +128,6 @@ func (t *Trainer) differences(c *Checkpoint) ([]string, error) {
 		out = append(out, fmt.Sprintf("kernels: %v", err))
 	default:
 		return nil, err
-	}
-	if t.o.Nondeterministic {
-		out = append(out, "nondeterministic: kernels may add up in another order")
 	}
 	return out, nil
 }

@@ -63,8 +63,8 @@ func (b Backend) Environment() string { return b.device.env }
 // PlanOptions say how large tensors are. A plan without epilogue writes a convolution's output before the residual is read, so not over it.
 func (b Backend) PlanOptions() plan.Options { return plan.Options{Bytes: b.bytes} }
 
-// BatchPixels is 334 images of 224×224. A guess: no GPU was at hand.
-func (Backend) BatchPixels() int { return 1 << 24 }
+// Batches: 32 images of 224×224, 128 of 64×64, and each Forward is waited for. A guess: no GPU was at hand.
+func (Backend) Batches() backend.Batches { return backend.Batches{Pixels: 1 << 22, Padded: true} }
 
 // bytes is the size of an activation in the precision's type, its images padded to full groups of channels; all else is dense.
 func (b Backend) bytes(maker *ir.Step, t *ir.Tensor) int64 {

@@ -310,7 +310,7 @@ func (p *program) Close() error {
 // free runs on the executor's thread.
 func (p *program) free() error {
 	delete(p.ex.open, p)
-	err := p.ex.stream.Synchronize()
+	err := errors.Join(p.ex.copies.Synchronize(), p.ex.stream.Synchronize())
 	p.store.forget(p.done)
 	for i := range p.phases {
 		if g := p.phases[i].graph; g != nil {

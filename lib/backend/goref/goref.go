@@ -32,8 +32,8 @@ func (Backend) Environment() string { return "" }
 // PlanOptions: goref keeps every tensor as ir describes it, and sums a convolution up before it writes.
 func (Backend) PlanOptions() plan.Options { return plan.Options{OverResidual: true} }
 
-// BatchPixels is what oneDNN's backend has: nothing is gained from a batch, but programs are the same ones.
-func (Backend) BatchPixels() int { return 1 << 19 }
+// Batches are what oneDNN's backend has: nothing is gained from one, but programs are the same.
+func (Backend) Batches() backend.Batches { return backend.Batches{Pixels: 1 << 19} }
 
 // NewStore makes zeroed tensors on the Go heap.
 func (Backend) NewStore(tensors []ir.Tensor) (backend.Store, error) {

@@ -32,7 +32,7 @@ func (e *eight) inStem(i int) bool {
 }
 
 // planInt8 decides what is computed in 8 bits: convolutions of maps that are not negative, with weights that only the store changes, where the
-// ranges of input, residual and output are known.
+// ranges of input, residual and output are known; and the stem (int8_stem.go), which reads pixels.
 func (p *program) planInt8() error {
 	n := len(p.plan.Tensors)
 	e := &eight{conv: make([]bool, len(p.plan.Steps)), positive: make([]bool, n), kept: make([]bool, n), copies: map[ir.TensorID]unsafe.Pointer{}}

@@ -81,7 +81,7 @@ typedef struct {
     int64_t band, maxima, bytes;   // where the pixels end and where the maxima lie
 } dsl_stem_rows;
 
-enum { DSL_STEM_BAND = 14, DSL_STEM_COLUMNS = 4 }; // rows of maxima that one thread computes on end; columns at once
+enum { DSL_STEM_BAND = 14, DSL_STEM_COLUMNS = 4 }; // rows of maxima that one thread computes on end, at most; columns at once
 
 static inline int dsl_stem_pairs(const dsl_kernel *k) { return (3 * k->kernel + 1) / 2; }
 

@@ -89,12 +89,14 @@ static void stem_band(const dsl_kernel *k, const dsl_stem_rows &r, const uint8_t
 
 static void stem(const dsl_kernel *k, const dsl_args *) {
     const dsl_stem_rows r = dsl_stem_layout(k);
-    const int height = (k->oh + 1) / 2, width = (k->ow + 1) / 2, bands = (height + DSL_STEM_BAND - 1) / DSL_STEM_BAND;
+    const int height = (k->oh + 1) / 2, width = (k->ow + 1) / 2, threads = omp_get_max_threads();
+    int bands = (height + DSL_STEM_BAND - 1) / DSL_STEM_BAND;
+    if (k->n < threads) bands = (bands + threads - 1) / threads * threads; // so that all have as much to do
+    if (bands > height) bands = height;
 #pragma omp parallel for collapse(2) schedule(static)
     for (int n = 0; n < k->n; n++)
         for (int b = 0; b < bands; b++) {
-            const int from = b * DSL_STEM_BAND, to = height - from < DSL_STEM_BAND ? height : from + DSL_STEM_BAND;
-            stem_band(k, r, (const uint8_t *)k->in[0] + (int64_t)n * k->h * k->w * 3, from, to, (char *)k->work + omp_get_thread_num() * r.bytes,
+            stem_band(k, r, (const uint8_t *)k->in[0] + (int64_t)n * k->h * k->w * 3, height * b / bands, height * (b + 1) / bands, (char *)k->work + omp_get_thread_num() * r.bytes,
                       (uint8_t *)k->out[0] + (int64_t)n * height * width * k->c);
         }
 }

@@ -62,10 +62,10 @@ func (b Backend) PlanOptions() plan.Options {
 	return plan.Options{Bytes: bytes, OverResidual: true, Int8: b.Int8}
 }
 
-// BatchPixels is 10 images of 224×224, 128 of 64×64. Two threads and 32 MB of cache took, for each image, with ResNet-50 and 8-bit integers 4.1 ms in batches
-// of 8 images of 224×224 and 4.6 in batches of 32; in float32 12.3 and 12.5. Images of 64×64 (ResNet-18, float32, one thread): 0.89 ms in batches of 8, 0.68 of
-// 32, 0.63 of 128.
-func (Backend) BatchPixels() int { return 1 << 19 }
+// Batches: 10 images of 224×224, 128 of 64×64. Two threads and 32 MB of cache took, for each image, with ResNet-50 and 8-bit integers 4.1 ms in batches of 8
+// images of 224×224 and 4.6 in batches of 32; in float32 12.3 and 12.5. Images of 64×64 (ResNet-18, float32, one thread): 0.89 ms in batches of 8, 0.68 of 32,
+// 0.63 of 128. Processors with many cores were not at hand.
+func (Backend) Batches() backend.Batches { return backend.Batches{Pixels: 1 << 19} }
 
 // blocked is the dense size with the last axis of 4-D tensors rounded up to whole blocks of channels.
 func blocked(t *ir.Tensor) int64 {
