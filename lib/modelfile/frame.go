@@ -58,7 +58,7 @@ func unpack(h *header, frame []byte, use func(body []byte) error) error {
 	})
 }
 
-// digestWhile computes a body's digest while use reads it, which may take another processor: half of what reading a model takes.
+// digestWhile computes a body's digest while use reads it, which may take another processor: a third of what reading a model takes.
 func digestWhile(body []byte, use func(body []byte) error) (digest [sha256.Size]byte, err error) {
 	var sum sync.WaitGroup
 	sum.Go(func() { digest = sha256.Sum256(body) })
